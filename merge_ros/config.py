@@ -1,0 +1,142 @@
+"""Settings: frozen, validated when made, and the only place where a default stands.
+
+The ROS parameters, the command line and the docs all read their defaults from here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from merge_ros.errors import ConfigurationError
+
+BUNDLED_MODEL = "merge-tiny"
+BACKENDS = ("torch",)
+PRECISIONS = ("fp32", "fp16", "bf16")
+SCALE_SOURCES = ("none", "fixed", "ground_plane")
+
+
+@dataclass(frozen=True)
+class EstimatorSettings:
+    """Which model estimates depth, and how it is run.
+
+    Args:
+        model: "merge-tiny" (shipped), a model folder, or a Hugging Face id.
+        converters: where `depth_converters/` is, if not in `model`; "" means in `model`.
+        backend: inference engine, one of `BACKENDS`.
+        device: torch device, "cpu" or "cuda:N".
+        precision: of weights and activations, one of `PRECISIONS`.
+        steps: denoising steps; 0 takes what the checkpoint was trained for.
+        processing_pixels: the image is scaled to about this many pixels before inference; 0 takes the size that the
+            model was made for.
+        threads: CPU threads for inference; 0 leaves the choice to the backend.
+
+    Raises:
+        ConfigurationError: a value is not allowed; the message says what came and what is.
+    """
+
+    model: str = BUNDLED_MODEL
+    converters: str = ""
+    backend: str = "torch"
+    device: str = "cpu"
+    precision: str = "fp32"
+    steps: int = 0
+    processing_pixels: int = 0
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            raise ConfigurationError("model is empty; allowed: 'merge-tiny', a folder, or a Hugging Face id owner/name")
+        _one_of("backend", self.backend, BACKENDS)
+        _one_of("precision", self.precision, PRECISIONS)
+        _in_range("steps", self.steps, 0, 1000)
+        _in_range("processing_pixels", self.processing_pixels, 0, 2**24)
+        _in_range("threads", self.threads, 0, 1024)
+
+
+@dataclass(frozen=True)
+class ScaleSettings:
+    """Where metres come from: depth_in_metres = scale * relative_depth + shift.
+
+    Args:
+        source: "none" (relative depth only), "fixed" (the two numbers below), or "ground_plane" (fitted to the floor
+            in every frame, from the camera's height and pitch).
+        scale: metres per unit of relative depth, > 0; for "fixed".
+        shift: metres at relative depth 0; for "fixed".
+        camera_height: metres of the optical centre above the floor, > 0; for "ground_plane".
+        camera_pitch: radians that the optical axis points below the horizon, in (-pi/2, pi/2); for "ground_plane".
+        camera_roll: radians about the optical axis, positive when the camera leans to its right; for "ground_plane".
+        hold_seconds: how long the last good ground-plane fit is kept when the floor is not seen, >= 0.
+
+    Raises:
+        ConfigurationError: a value is not allowed, or the chosen source lacks what it needs.
+    """
+
+    source: str = "none"
+    scale: float = 1.0
+    shift: float = 0.0
+    camera_height: float = 0.0
+    camera_pitch: float = 0.0
+    camera_roll: float = 0.0
+    hold_seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        _one_of("scale_source", self.source, SCALE_SOURCES)
+        _in_range("scale", self.scale, 0.0, 1e6)
+        _in_range("shift", self.shift, -1e6, 1e6)
+        _in_range("camera_height", self.camera_height, 0.0, 100.0)
+        _in_range("camera_pitch", self.camera_pitch, -math.pi / 2, math.pi / 2)
+        _in_range("camera_roll", self.camera_roll, -math.pi, math.pi)
+        _in_range("hold_seconds", self.hold_seconds, 0.0, 3600.0)
+        if self.source == "fixed" and self.scale <= 0:
+            raise ConfigurationError(f"scale_source 'fixed' needs scale > 0, not {self.scale}")
+        if self.source == "ground_plane" and self.camera_height <= 0:
+            raise ConfigurationError(
+                "scale_source 'ground_plane' needs camera_height, the metres from the floor to the camera's optical "
+                f"centre, > 0; it is {self.camera_height}"
+            )
+
+
+@dataclass(frozen=True)
+class OutputSettings:
+    """What is published of a metric depth map.
+
+    Args:
+        near, far: metres; depth outside becomes NaN (nearer) or +Inf (farther) as REP 118 has it. 0 < near < far.
+        cloud_stride: every n-th pixel of every n-th row goes into the point cloud, >= 1.
+    """
+
+    near: float = 0.05
+    far: float = 20.0
+    cloud_stride: int = 1
+
+    def __post_init__(self) -> None:
+        _in_range("near", self.near, 0.0, 1e4)
+        _in_range("far", self.far, 0.0, 1e4)
+        _in_range("cloud_stride", self.cloud_stride, 1, 64)
+        if not self.near < self.far:
+            raise ConfigurationError(f"near={self.near} m must be smaller than far={self.far} m")
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """How a stream of camera frames is treated.
+
+    Args:
+        max_age: seconds between a frame's stamp and the start of work on it, past which it is dropped; 0: never.
+    """
+
+    max_age: float = 0.0
+
+    def __post_init__(self) -> None:
+        _in_range("max_age", self.max_age, 0.0, 3600.0)
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigurationError(f"{name}={value!r} is unknown; allowed: {', '.join(allowed)}")
+
+
+def _in_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:  # also false for NaN
+        raise ConfigurationError(f"{name}={value} must lie between {low} and {high}")

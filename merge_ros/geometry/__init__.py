@@ -1,0 +1,1 @@
+"""Cameras, depth maps, affine alignment and point clouds. NumPy only."""

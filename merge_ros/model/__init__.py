@@ -1,0 +1,1 @@
+"""The MERGE model: a frozen text-to-image transformer, its converters, sampling and checkpoints. Needs torch."""
