@@ -62,8 +62,18 @@ class Checkpoint:
 
     @property
     def native_pixels(self) -> int:
-        """Number of image pixels that the model was made for: (sample_size * f) squared."""
-        return (int(self.converter.config.sample_size) * downsampling(self.vae)) ** 2
+        """Number of image pixels (width x height) that the converters were made for."""
+        config = self.converter.config
+        return int(config.processing_pixels or (config.sample_size * downsampling(self.vae)) ** 2)
+
+    def depth_scheduler(self) -> SchedulerMixin:
+        """A scheduler for multi-step depth: the checkpoint's, told what its converters predict.
+
+        The stored one belongs to the image generator, whose prediction type may be another.
+        """
+        return type(self.scheduler).from_config(
+            self.scheduler.config, prediction_type=self.converter.config.prediction_type
+        )
 
     def conditioning(self) -> Conditioning:
         """The empty prompt of depth mode.

@@ -20,6 +20,10 @@ from merge_ros.errors import ConfigurationError
 PREDICTION_TYPES = ("epsilon", "sample", "v_prediction")
 DEFAULT_STEPS = 20  # the published MERGE-B inference, when the checkpoint's config does not say (arXiv 2510.23574, 4.1)
 
+# What new one-step converters tell the frozen blocks. Low, because the image latent is clean: told a late timestep, the
+# frozen blocks look for noise and their pretraining is of no use (measured; docs/merge-tiny.md).
+DEPTH_TIMESTEP = 50
+
 
 class PixArtConverter(ModelMixin, ConfigMixin):
     """Patch embedding, one converter block per group of frozen blocks, and the output head.
@@ -40,6 +44,8 @@ class PixArtConverter(ModelMixin, ConfigMixin):
         depth_timestep: the timestep in [0, 999] that the frozen blocks are told in one-step inference; None for
             converters that are meant for the scheduler's own timesteps.
         num_inference_steps: denoising steps that the converters were trained for, >= 1.
+        processing_pixels: image pixels (width x height) that the converters were trained at; None: the square of
+            sample_size times the VAE's downsampling.
 
     Raises:
         ConfigurationError: an unknown prediction type, a step count below 1, or one-step settings that contradict.
@@ -69,6 +75,7 @@ class PixArtConverter(ModelMixin, ConfigMixin):
         prediction_type: str = "epsilon",
         depth_timestep: int | None = None,
         num_inference_steps: int = DEFAULT_STEPS,
+        processing_pixels: int | None = None,
     ) -> None:
         super().__init__()
         _check_inference_settings(prediction_type, depth_timestep, num_inference_steps, num_embeds_ada_norm)
@@ -129,8 +136,9 @@ class PixArtConverter(ModelMixin, ConfigMixin):
         *,
         ff_mult: int = 1,
         prediction_type: str = "sample",
-        depth_timestep: int | None = None,
+        depth_timestep: int | None = DEPTH_TIMESTEP,
         num_inference_steps: int = 1,
+        processing_pixels: int | None = None,
     ) -> PixArtConverter:
         """New converters that fit a backbone, initialised from it (see `init_from_backbone`).
 
@@ -163,6 +171,7 @@ class PixArtConverter(ModelMixin, ConfigMixin):
             prediction_type=prediction_type,
             depth_timestep=depth_timestep,
             num_inference_steps=num_inference_steps,
+            processing_pixels=processing_pixels,
         )
         init_from_backbone(converter, backbone)
         return converter
@@ -216,5 +225,9 @@ def _check_inference_settings(prediction_type: str, depth_timestep: int | None, 
         raise ConfigurationError(f"num_inference_steps={steps} must be at least 1")
     if depth_timestep is not None and not 0 <= depth_timestep < timesteps:
         raise ConfigurationError(f"depth_timestep={depth_timestep} must lie in 0..{timesteps - 1}")
+    if depth_timestep is None and steps == 1 and prediction_type != "epsilon":
+        raise ConfigurationError(f"one-step {prediction_type!r} converters need a depth_timestep")
+    if depth_timestep is not None and prediction_type == "epsilon":
+        raise ConfigurationError("depth_timestep is for one-step 'sample' or 'v_prediction' converters, not 'epsilon'")
     if depth_timestep is not None and steps != 1:
         raise ConfigurationError(f"depth_timestep={depth_timestep} fixes one step, but num_inference_steps={steps}")

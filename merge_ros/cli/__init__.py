@@ -1,0 +1,1 @@
+"""The `merge-ros` command: one module per verb."""

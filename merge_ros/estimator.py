@@ -1,0 +1,91 @@
+"""Camera image in, relative depth map out, at any image size."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from merge_ros.config import EstimatorSettings
+from merge_ros.errors import InputError
+from merge_ros.geometry.framing import Framing, plan_framing
+from merge_ros.runtime.engine import DepthEngine, load_engine
+
+
+class DepthEstimator:
+    """A loaded MERGE model that measures how far things are, up to an unknown scale and shift.
+
+    Not thread-safe: one call at a time.
+
+    Args:
+        settings: which model, and how to run it.
+
+    Raises:
+        CheckpointError, BackendError, ConfigurationError, MissingDependencyError: see `load_engine`.
+    """
+
+    def __init__(self, settings: EstimatorSettings) -> None:
+        self._engine: DepthEngine | None = load_engine(settings)
+        self._pixels = settings.processing_pixels or self._engine.native_pixels
+        self._grid = self._engine.grid
+        self.description: str = self._engine.description
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Estimate depth.
+
+        Args:
+            rgb: [H, W, 3] uint8, red first.
+
+        Returns:
+            [H, W] float32 in [0, 1], 0 nearest: metres = scale * value + shift, with both unknown (affine-invariant
+            *linear* depth, as the converters were trained; arXiv 2510.23574).
+
+        Raises:
+            InputError: not an [H, W, 3] uint8 array, or an empty one, or the estimator was closed.
+            BackendError: the device ran out of memory.
+        """
+        if self._engine is None:
+            raise InputError("the estimator was closed")
+        _check_image(rgb)
+        height, width = rgb.shape[:2]
+        framing = plan_framing(width, height, self._pixels, self._grid)
+        framed = frame_image(rgb, framing)
+        depth = self._engine(framed[None])[0]
+        return unframe_depth(depth, framing, width, height)
+
+    def warm_up(self, width: int, height: int) -> None:
+        """Run once on a grey image of this size, so that the first real frame is not the slow one."""
+        self(np.full((height, width, 3), 128, np.uint8))
+
+    def close(self) -> None:
+        """Let go of the model and its memory; later calls raise InputError. Closing twice is allowed."""
+        self._engine = None
+
+
+def frame_image(rgb: NDArray[np.uint8], framing: Framing) -> NDArray[np.uint8]:
+    """Scale and pad an image as planned: [H, W, 3] -> [padded_height, padded_width, 3]."""
+    shrinking = framing.width * framing.height < rgb.shape[0] * rgb.shape[1]
+    # Area averaging is the one that does not alias when an image gets smaller (OpenCV's documentation of resize).
+    scaled = cv2.resize(
+        np.ascontiguousarray(rgb),
+        (framing.width, framing.height),
+        interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC,
+    )
+    padded = cv2.copyMakeBorder(
+        scaled, framing.top, framing.bottom, framing.left, framing.right, cv2.BORDER_REPLICATE
+    )
+    return np.asarray(padded, np.uint8)
+
+
+def unframe_depth(depth: NDArray[np.float32], framing: Framing, width: int, height: int) -> NDArray[np.float32]:
+    """Cut the padding off and scale back: [padded_height, padded_width] -> [height, width]."""
+    inner = depth[framing.top : framing.top + framing.height, framing.left : framing.left + framing.width]
+    resized = cv2.resize(np.ascontiguousarray(inner), (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, np.float32)
+
+
+def _check_image(rgb: NDArray[np.uint8]) -> None:
+    if not isinstance(rgb, np.ndarray):
+        raise InputError(f"an image must be a NumPy array, not {type(rgb).__name__}")
+    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
+        raise InputError(f"image of shape {rgb.shape} and type {rgb.dtype}; allowed: [height, width, 3] of uint8, RGB")
