@@ -1,0 +1,1 @@
+"""How good depth is: metrics by the protocol that the field reports."""
