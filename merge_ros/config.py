@@ -15,6 +15,24 @@ BACKENDS = ("torch",)
 PRECISIONS = ("fp32", "fp16", "bf16")
 SCALE_SOURCES = ("none", "fixed", "ground_plane")
 
+CHOICES: dict[str, tuple[str, ...]] = {"backend": BACKENDS, "precision": PRECISIONS, "scale_source": SCALE_SOURCES}
+# Lowest and highest allowed value of every number, both included.
+RANGES: dict[str, tuple[float, float]] = {
+    "steps": (0, 1000),
+    "processing_pixels": (0, 2**24),
+    "threads": (0, 1024),
+    "scale": (0.0, 1e6),
+    "shift": (-1e6, 1e6),
+    "camera_height": (0.0, 100.0),
+    "camera_pitch": (-math.pi / 2, math.pi / 2),
+    "camera_roll": (-math.pi, math.pi),
+    "hold_seconds": (0.0, 3600.0),
+    "near": (0.0, 1e4),
+    "far": (0.0, 1e4),
+    "cloud_stride": (1, 64),
+    "max_age": (0.0, 3600.0),
+}
+
 
 @dataclass(frozen=True)
 class EstimatorSettings:
@@ -47,11 +65,11 @@ class EstimatorSettings:
     def __post_init__(self) -> None:
         if not self.model:
             raise ConfigurationError("model is empty; allowed: 'merge-tiny', a folder, or a Hugging Face id owner/name")
-        _one_of("backend", self.backend, BACKENDS)
-        _one_of("precision", self.precision, PRECISIONS)
-        _in_range("steps", self.steps, 0, 1000)
-        _in_range("processing_pixels", self.processing_pixels, 0, 2**24)
-        _in_range("threads", self.threads, 0, 1024)
+        _one_of("backend", self.backend)
+        _one_of("precision", self.precision)
+        _in_range("steps", self.steps)
+        _in_range("processing_pixels", self.processing_pixels)
+        _in_range("threads", self.threads)
 
 
 @dataclass(frozen=True)
@@ -81,13 +99,13 @@ class ScaleSettings:
     hold_seconds: float = 1.0
 
     def __post_init__(self) -> None:
-        _one_of("scale_source", self.source, SCALE_SOURCES)
-        _in_range("scale", self.scale, 0.0, 1e6)
-        _in_range("shift", self.shift, -1e6, 1e6)
-        _in_range("camera_height", self.camera_height, 0.0, 100.0)
-        _in_range("camera_pitch", self.camera_pitch, -math.pi / 2, math.pi / 2)
-        _in_range("camera_roll", self.camera_roll, -math.pi, math.pi)
-        _in_range("hold_seconds", self.hold_seconds, 0.0, 3600.0)
+        _one_of("scale_source", self.source)
+        _in_range("scale", self.scale)
+        _in_range("shift", self.shift)
+        _in_range("camera_height", self.camera_height)
+        _in_range("camera_pitch", self.camera_pitch)
+        _in_range("camera_roll", self.camera_roll)
+        _in_range("hold_seconds", self.hold_seconds)
         if self.source == "fixed" and self.scale <= 0:
             raise ConfigurationError(f"scale_source 'fixed' needs scale > 0, not {self.scale}")
         if self.source == "ground_plane" and self.camera_height <= 0:
@@ -111,9 +129,9 @@ class OutputSettings:
     cloud_stride: int = 1
 
     def __post_init__(self) -> None:
-        _in_range("near", self.near, 0.0, 1e4)
-        _in_range("far", self.far, 0.0, 1e4)
-        _in_range("cloud_stride", self.cloud_stride, 1, 64)
+        _in_range("near", self.near)
+        _in_range("far", self.far)
+        _in_range("cloud_stride", self.cloud_stride)
         if not self.near < self.far:
             raise ConfigurationError(f"near={self.near} m must be smaller than far={self.far} m")
 
@@ -129,14 +147,15 @@ class StreamSettings:
     max_age: float = 0.0
 
     def __post_init__(self) -> None:
-        _in_range("max_age", self.max_age, 0.0, 3600.0)
+        _in_range("max_age", self.max_age)
 
 
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigurationError(f"{name}={value!r} is unknown; allowed: {', '.join(allowed)}")
+def _one_of(name: str, value: str) -> None:
+    if value not in CHOICES[name]:
+        raise ConfigurationError(f"{name}={value!r} is unknown; allowed: {', '.join(CHOICES[name])}")
 
 
-def _in_range(name: str, value: float, low: float, high: float) -> None:
+def _in_range(name: str, value: float) -> None:
+    low, high = RANGES[name]
     if not low <= value <= high:  # also false for NaN
         raise ConfigurationError(f"{name}={value} must lie between {low} and {high}")
