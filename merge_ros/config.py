@@ -15,7 +15,11 @@ BACKENDS = ("torch",)
 PRECISIONS = ("fp32", "fp16", "bf16")
 SCALE_SOURCES = ("none", "fixed", "ground_plane")
 
-CHOICES: dict[str, tuple[str, ...]] = {"backend": BACKENDS, "precision": PRECISIONS, "scale_source": SCALE_SOURCES}
+CHOICES: dict[str, tuple[str, ...]] = {
+    "backend": BACKENDS,
+    "precision": PRECISIONS,
+    "scale_source": SCALE_SOURCES,
+}
 # Lowest and highest allowed value of every number, both included.
 RANGES: dict[str, tuple[float, float]] = {
     "steps": (0, 1000),

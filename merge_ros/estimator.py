@@ -71,9 +71,7 @@ def frame_image(rgb: NDArray[np.uint8], framing: Framing) -> NDArray[np.uint8]:
         (framing.width, framing.height),
         interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC,
     )
-    padded = cv2.copyMakeBorder(
-        scaled, framing.top, framing.bottom, framing.left, framing.right, cv2.BORDER_REPLICATE
-    )
+    padded = cv2.copyMakeBorder(scaled, framing.top, framing.bottom, framing.left, framing.right, cv2.BORDER_REPLICATE)
     return np.asarray(padded, np.uint8)
 
 

@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         importlib.import_module(f"merge_ros.cli.{verb}").add_parser(subparsers)
     arguments = parser.parse_args(argv)
     logging.basicConfig(
-        level=logging.INFO if arguments.verbose else logging.WARNING, format="merge-ros: %(levelname)s: %(message)s"
+        level=logging.INFO if arguments.verbose else logging.WARNING,
+        format="merge-ros: %(levelname)s: %(message)s",
     )
     try:
         return int(arguments.run(arguments))

@@ -42,9 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare, print, and return 1 past the tolerance."""
     from merge_ros.evaluation.parity import verify  # torch takes seconds to import; `--help` should not
 
-    differences = verify(
-        arguments.model, arguments.reference, backend=arguments.backend, tolerance=arguments.tolerance
-    )
+    differences = verify(arguments.model, arguments.reference, backend=arguments.backend, tolerance=arguments.tolerance)
     ok = all(difference.ok for difference in differences)
     if arguments.json:
         rows = [

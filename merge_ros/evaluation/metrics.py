@@ -90,9 +90,7 @@ def aligned_metrics(
         raise InputError(f"clip={clip} must be (low, high) in metres with 0 <= low < high")
     p, t = _valid_values(prediction, truth, valid)
     if not np.isfinite(p).all():
-        raise InputError(
-            "the prediction is not finite at every valid pixel: leave such pixels out of `valid`"
-        )
+        raise InputError("the prediction is not finite at every valid pixel: leave such pixels out of `valid`")
     affine = fit_affine(p, t)
     aligned = np.maximum(np.clip(affine.scale * p + affine.shift, low, high), SMALLEST_DEPTH)
     return _measure(aligned, t)
@@ -107,7 +105,7 @@ def _valid_values(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if not prediction.shape == truth.shape == valid.shape:
         raise InputError(
-            f"prediction {prediction.shape}, truth {truth.shape}, valid {valid.shape}: must have the same shape"
+            f"prediction {prediction.shape}, truth {truth.shape}, valid {valid.shape}: shapes must be equal"
         )
     if valid.dtype != np.bool_:
         raise InputError(f"valid must be bool, not {valid.dtype}")
@@ -115,7 +113,5 @@ def _valid_values(
     if not p.size:
         raise InputError("no pixel is valid")
     if not (np.isfinite(t).all() and (t > 0).all()):
-        raise InputError(
-            "the truth is not finite and positive at every valid pixel: leave such pixels out of `valid`"
-        )
+        raise InputError("the truth is not finite and positive at every valid pixel: leave such pixels out of `valid`")
     return p, t

@@ -68,7 +68,9 @@ def verify(model: str, reference: Path, *, backend: str = "torch", tolerance: fl
     stored = _read(reference)
     outputs = [name for name in stored if name in ("image_out", "depth_out") or _STEPS.fullmatch(name)]
     if not outputs:
-        raise InputError(f"{reference} holds no image_out, depth_out or depth_N; its keys are {', '.join(sorted(stored))}")
+        raise InputError(
+            f"{reference} holds no image_out, depth_out or depth_N; its keys are {', '.join(sorted(stored))}"
+        )
     recipes = {name: _recipe(name) for name in sorted(outputs)}
     for name, recipe in recipes.items():
         missing = [key for key in recipe.inputs if key not in stored]
@@ -112,19 +114,21 @@ def _read(reference: Path) -> dict[str, Tensor]:
 
 def _image_mode(checkpoint: Checkpoint, stored: dict[str, Tensor]) -> Tensor:
     conditioning = Conditioning(stored["text"], stored["mask"])
-    return checkpoint.network.backbone(
+    output: Tensor = checkpoint.network.backbone(
         stored["image"],
         encoder_hidden_states=conditioning.text,
         encoder_attention_mask=conditioning.mask,
         timestep=stored["timestep"],
         added_cond_kwargs=conditioning.size_conditions(stored["image"].shape[0]),
     ).sample
+    return output
 
 
 def _depth_mode(checkpoint: Checkpoint, stored: dict[str, Tensor]) -> Tensor:
     image_latent, depth_latent = stored["dense"].chunk(2, dim=1)
     conditioning = Conditioning(stored["text"], stored["mask"])
-    return checkpoint.network(image_latent, depth_latent, stored["timestep"], conditioning)
+    output: Tensor = checkpoint.network(image_latent, depth_latent, stored["timestep"], conditioning)
+    return output
 
 
 def _pipeline(checkpoint: Checkpoint, stored: dict[str, Tensor], steps: int) -> Tensor:

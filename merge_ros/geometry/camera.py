@@ -88,7 +88,7 @@ class Camera:
         Raises:
             CalibrationError: the window is empty or leaves the image.
         """
-        inside = 0 <= left and 0 <= top and left + width <= self.width and top + height <= self.height
+        inside = left >= 0 and top >= 0 and left + width <= self.width and top + height <= self.height
         if width < 1 or height < 1 or not inside:
             raise CalibrationError(
                 f"region {width}x{height} at ({left}, {top}) does not lie inside the {self.width}x{self.height} image"

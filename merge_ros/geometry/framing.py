@@ -56,5 +56,10 @@ def plan_framing(width: int, height: int, pixels: int, grid: int) -> Framing:
     scaled_width, scaled_height = max(1, round(width * factor)), max(1, round(height * factor))
     extra_x, extra_y = -scaled_width % grid, -scaled_height % grid
     return Framing(
-        scaled_width, scaled_height, extra_x // 2, extra_y // 2, extra_x - extra_x // 2, extra_y - extra_y // 2
+        scaled_width,
+        scaled_height,
+        extra_x // 2,
+        extra_y // 2,
+        extra_x - extra_x // 2,
+        extra_y - extra_y // 2,
     )

@@ -15,7 +15,9 @@ def encode(vae: AutoencoderKL, images: Tensor) -> Tensor:
     Returns:
         [batch, C, H / f, W / f], times the VAE's scaling factor.
     """
-    return vae.encode(images).latent_dist.mode() * vae.config.scaling_factor
+    latent: Tensor = vae.encode(images).latent_dist.mode()
+    scaled: Tensor = latent * vae.config.scaling_factor
+    return scaled
 
 
 def decode(vae: AutoencoderKL, latents: Tensor) -> Tensor:
@@ -27,13 +29,14 @@ def decode(vae: AutoencoderKL, latents: Tensor) -> Tensor:
     Returns:
         [batch, 3, h * f, w * f].
     """
-    return (vae.decode(latents / vae.config.scaling_factor).sample / 2 + 0.5).clamp(0, 1)
+    pictures: Tensor = vae.decode(latents / vae.config.scaling_factor).sample
+    return (pictures / 2 + 0.5).clamp(0, 1)
 
 
 def decode_depth(vae: AutoencoderKL, latents: Tensor) -> Tensor:
     """Depth latents to relative depth [batch, H, W] in [0, 1], 0 nearest.
 
-    The three colour channels held the same depth map in training; their mean is taken (Marigold, arXiv 2312.02145, 3.3).
+    The three colour channels held the same depth map in training; their mean is taken (Marigold, arXiv 2312.02145).
     """
     return decode(vae, latents).mean(dim=1)
 

@@ -19,7 +19,13 @@ from typing import Any
 
 import diffusers
 import torch
-from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, ModelMixin, PixArtTransformer2DModel, SchedulerMixin
+from diffusers import (
+    AutoencoderKL,
+    DPMSolverMultistepScheduler,
+    ModelMixin,
+    PixArtTransformer2DModel,
+    SchedulerMixin,
+)
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -138,7 +144,11 @@ def load_part(kind: type[ModelMixin], folder: Path, dtype: torch.dtype = torch.f
     try:
         with _quiet_diffusers():  # it warns where we raise
             part, found = kind.from_pretrained(
-                folder, torch_dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
+                folder,
+                torch_dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
             )
     except Exception as error:  # damaged json, damaged weights, wrong shapes: diffusers has no error family
         raise CheckpointError(f"{folder} cannot be loaded: {error}") from error
@@ -185,7 +195,9 @@ def _empty_prompt(folder: Path, converter_folder: Path, backbone: PixArtTransfor
         return None
     wanted = backbone.config.caption_channels or backbone.config.cross_attention_dim
     if conditioning.text.shape[-1] != wanted:
-        raise CheckpointError(f"{folder}: the text has {conditioning.text.shape[-1]} channels, the transformer takes {wanted}")
+        raise CheckpointError(
+            f"{folder}: the text has {conditioning.text.shape[-1]} channels, the transformer takes {wanted}"
+        )
     return conditioning
 
 

@@ -55,7 +55,10 @@ class Conditioning:
         """The `added_cond_kwargs` of diffusers' PixArt transformer."""
         if self.resolution is None or self.aspect_ratio is None:
             return {"resolution": None, "aspect_ratio": None}
-        return {"resolution": self.resolution.expand(batch, -1), "aspect_ratio": self.aspect_ratio.expand(batch, -1)}
+        return {
+            "resolution": self.resolution.expand(batch, -1),
+            "aspect_ratio": self.aspect_ratio.expand(batch, -1),
+        }
 
     def valid_tokens(self) -> int:
         """Number of tokens that the mask keeps, over the whole batch at most."""
@@ -68,7 +71,10 @@ class Conditioning:
             return None if tensor is None else tensor.to(device, dtype)
 
         return Conditioning(
-            self.text.to(device, dtype), self.mask.to(device), moved(self.resolution), moved(self.aspect_ratio)
+            self.text.to(device, dtype),
+            self.mask.to(device),
+            moved(self.resolution),
+            moved(self.aspect_ratio),
         )
 
 

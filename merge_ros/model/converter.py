@@ -151,8 +151,10 @@ class PixArtConverter(ModelMixin, ConfigMixin):
         """
         frozen = backbone.config
         if not 1 <= groups <= frozen.num_layers:
-            raise ConfigurationError(f"groups={groups} must lie between 1 and the backbone's {frozen.num_layers} blocks")
-        converter = cls(
+            raise ConfigurationError(
+                f"groups={groups} must lie between 1 and the backbone's {frozen.num_layers} blocks"
+            )
+        converter: PixArtConverter = cls(
             num_attention_heads=frozen.num_attention_heads,
             attention_head_dim=frozen.attention_head_dim,
             in_channels=2 * frozen.in_channels,
@@ -220,7 +222,9 @@ def init_from_backbone(converter: PixArtConverter, backbone: PixArtTransformer2D
 
 def _check_inference_settings(prediction_type: str, depth_timestep: int | None, steps: int, timesteps: int) -> None:
     if prediction_type not in PREDICTION_TYPES:
-        raise ConfigurationError(f"prediction_type={prediction_type!r} is unknown; allowed: {', '.join(PREDICTION_TYPES)}")
+        raise ConfigurationError(
+            f"prediction_type={prediction_type!r} is unknown; allowed: {', '.join(PREDICTION_TYPES)}"
+        )
     if steps < 1:
         raise ConfigurationError(f"num_inference_steps={steps} must be at least 1")
     if depth_timestep is not None and not 0 <= depth_timestep < timesteps:

@@ -19,7 +19,7 @@ def find_model(model: str, parts: Sequence[str]) -> Path:
     """The folder of a model.
 
     Args:
-        model: `merge-tiny`, the path of a folder, or a Hugging Face id `owner/name`. A path that exists wins over an id.
+        model: `merge-tiny`, a folder, or a Hugging Face id `owner/name`. A folder that exists wins over an id.
         parts: the sub-folders that are needed; from a hub, only these are downloaded, and of weights only safetensors.
 
     Raises:
@@ -51,4 +51,6 @@ def _download(hub_id: str, parts: Sequence[str]) -> Path:
     try:
         return Path(snapshot_download(hub_id, allow_patterns=patterns))
     except Exception as error:  # the hub client raises many unrelated types; each means that there is no model
-        raise CheckpointError(f"model {hub_id!r} is neither a local folder nor to be had from the hub: {error}") from error
+        raise CheckpointError(
+            f"model {hub_id!r} is neither a local folder nor to be had from the hub: {error}"
+        ) from error

@@ -51,7 +51,9 @@ class MergePixArt(nn.Module):
         converter, self.converter = self.converter, None
         return converter
 
-    def forward(self, image_latent: Tensor, depth_latent: Tensor, timestep: Tensor, conditioning: Conditioning) -> Tensor:
+    def forward(
+        self, image_latent: Tensor, depth_latent: Tensor, timestep: Tensor, conditioning: Conditioning
+    ) -> Tensor:
         """Depth mode: what the converters predict for the depth slot.
 
         Args:
@@ -120,7 +122,13 @@ def check_fit(backbone: PixArtTransformer2DModel, converter: PixArtConverter) ->
     blocks, groups = frozen.num_layers, learned.num_layers
     used = -(-blocks // group_size(blocks, groups))
     if used < groups:
-        logger.warning("%d of %d converter blocks never run: %d frozen blocks make %d groups", groups - used, groups, blocks, used)
+        logger.warning(
+            "%d of %d converter blocks never run: %d frozen blocks make %d groups",
+            groups - used,
+            groups,
+            blocks,
+            used,
+        )
 
 
 def _joined(image_latent: Tensor, depth_latent: Tensor, converter: PixArtConverter) -> Tensor:
@@ -129,7 +137,9 @@ def _joined(image_latent: Tensor, depth_latent: Tensor, converter: PixArtConvert
         if latent.ndim != 4 or latent.shape[1] != channels:
             raise InputError(f"{name} has shape {tuple(latent.shape)}; allowed: [batch, {channels}, h, w]")
     if image_latent.shape != depth_latent.shape:
-        raise InputError(f"latents differ in shape: image {tuple(image_latent.shape)}, depth {tuple(depth_latent.shape)}")
+        raise InputError(
+            f"latents differ in shape: image {tuple(image_latent.shape)}, depth {tuple(depth_latent.shape)}"
+        )
     if image_latent.shape[-2] % patch or image_latent.shape[-1] % patch:
         raise InputError(f"latent size {tuple(image_latent.shape[-2:])} must be a multiple of the patch size {patch}")
     # The order is the authors': image latent first, then the depth latent (MERGE-L has it the other way round).

@@ -59,7 +59,12 @@ def denoise_in_one_step(
 
 
 def denoise(
-    model: DepthModel, image_latent: Tensor, conditioning: Conditioning, scheduler: Any, steps: int, noise: Tensor
+    model: DepthModel,
+    image_latent: Tensor,
+    conditioning: Conditioning,
+    scheduler: Any,
+    steps: int,
+    noise: Tensor,
 ) -> Tensor:
     """The published way: start from noise, follow the checkpoint's scheduler.
 
@@ -74,7 +79,7 @@ def denoise(
     """
     channels = image_latent.shape[1]
     scheduler.set_timesteps(steps, device=image_latent.device)
-    depth_latent = noise * scheduler.init_noise_sigma
+    depth_latent: Tensor = noise * scheduler.init_noise_sigma
     for timestep in scheduler.timesteps:
         model_input = scheduler.scale_model_input(depth_latent, timestep)
         timesteps = timestep.expand(image_latent.shape[0])

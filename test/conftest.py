@@ -1,0 +1,59 @@
+"""Fixtures that several test folders share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+REFERENCE = REPOSITORY.parent / "shared" / "reference"
+
+
+@pytest.fixture(scope="session")
+def reference_base() -> Path:
+    """A tiny MERGE-B in the authors' layout with tensors recorded from the authors' code."""
+    folder = REFERENCE / "merge_base"
+    if not folder.is_dir():
+        pytest.skip(f"the recorded reference tensors are not here: {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete one-step model of a few thousand seeded random weights, in the official folder layout."""
+    torch = pytest.importorskip("torch")
+    from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, PixArtTransformer2DModel
+
+    from merge_ros.model.checkpoint import save_empty_prompt
+    from merge_ros.model.conditioning import Conditioning
+    from merge_ros.model.converter import PixArtConverter
+
+    folder = tmp_path_factory.mktemp("random_model")
+    torch.manual_seed(0)
+    backbone = PixArtTransformer2DModel(
+        num_attention_heads=2,
+        attention_head_dim=8,
+        in_channels=4,
+        out_channels=4,
+        num_layers=4,
+        cross_attention_dim=16,
+        caption_channels=12,
+        sample_size=16,
+        patch_size=2,
+    )
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(8, 8, 16),
+        layers_per_block=1,
+        norm_num_groups=4,
+        mid_block_add_attention=False,
+    )
+    converter = PixArtConverter.for_backbone(backbone, 2)
+    backbone.save_pretrained(folder / "transformer")
+    vae.save_pretrained(folder / "vae")
+    converter.save_pretrained(folder / "depth_converters")
+    DPMSolverMultistepScheduler().save_pretrained(folder / "scheduler")
+    save_empty_prompt(Conditioning(torch.randn(1, 1, 12), torch.ones(1, 1)), folder / "depth_converters")
+    return folder

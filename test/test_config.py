@@ -1,0 +1,37 @@
+"""Settings refuse what is not allowed, and say what is."""
+
+import math
+
+import pytest
+
+from merge_ros.config import EstimatorSettings, OutputSettings, ScaleSettings, StreamSettings
+from merge_ros.errors import ConfigurationError, MergeError
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "message"),
+    [
+        (EstimatorSettings, {"model": ""}, "model is empty"),
+        (EstimatorSettings, {"backend": "abacus"}, "allowed: torch"),
+        (EstimatorSettings, {"precision": "int4"}, "allowed: fp32, fp16, bf16"),
+        (EstimatorSettings, {"steps": -1}, "between 0 and 1000"),
+        (EstimatorSettings, {"threads": -1}, "between 0"),
+        (ScaleSettings, {"source": "guess"}, "allowed: none, fixed, ground_plane"),
+        (ScaleSettings, {"source": "fixed", "scale": 0.0}, "needs scale > 0"),
+        (ScaleSettings, {"source": "ground_plane"}, "camera_height"),
+        (ScaleSettings, {"camera_pitch": math.nan}, "camera_pitch=nan"),
+        (ScaleSettings, {"camera_pitch": 2.0}, "camera_pitch=2.0"),
+        (OutputSettings, {"near": 3.0, "far": 2.0}, "must be smaller than far"),
+        (OutputSettings, {"cloud_stride": 0}, "between 1 and 64"),
+        (StreamSettings, {"max_age": -1.0}, "between 0.0"),
+    ],
+)
+def test_refused(kind: type, values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        kind(**values)
+    assert isinstance(caught.value, MergeError)
+
+
+def test_the_defaults_are_allowed() -> None:
+    for kind in (EstimatorSettings, ScaleSettings, OutputSettings, StreamSettings):
+        kind()

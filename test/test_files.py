@@ -1,0 +1,31 @@
+"""Files are whole or not there."""
+
+from pathlib import Path
+
+import pytest
+
+from merge_ros.files import atomic_write
+
+
+def test_written_whole(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "a.txt"
+    with atomic_write(target) as temporary:
+        temporary.write_text("hello")
+        assert not target.exists()
+    assert target.read_text() == "hello"
+    assert [path.name for path in target.parent.iterdir()] == ["a.txt"]
+
+
+def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+
+    def fail() -> None:
+        with atomic_write(target) as temporary:
+            temporary.write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
