@@ -30,7 +30,7 @@ TOLERANCE = 0.1  # of the depth, for a pixel to be floor
 MIN_INLIERS = 0.2  # of the pixels looked at
 MIN_SPREAD = 1.4  # farthest over nearest floor inlier (95 % and 5 % quantiles)
 MAX_OVERSHOOT = 0.25  # of the pixels may lie below the floor
-OVERSHOOT_PENALTY = 1.0  # a pixel below the floor costs what a floor pixel earns
+OVERSHOOT_PENALTY = 2.0  # a pixel below the floor costs what two floor pixels earn
 
 
 class ScaleSource(Protocol):
@@ -150,19 +150,19 @@ class GroundPlaneScale:
 
         if fit.inlier_fraction < MIN_INLIERS:
             raise ScaleError(
-                f"the floor is hardly visible: {fit.inlier_fraction:.0%} of the pixels where it could be agree "
-                f"with it, {MIN_INLIERS:.0%} are needed"
+                f"the floor is hardly visible: {fit.inlier_fraction:.0%} of the pixels where it could be "
+                f"agree with it, {MIN_INLIERS:.0%} are needed"
             )
         if fit.overshoot_fraction > MAX_OVERSHOOT:
             raise ScaleError(
-                f"{fit.overshoot_fraction:.0%} of the pixels would lie below the floor ({MAX_OVERSHOOT:.0%} may): "
-                "camera height, pitch or roll is wrong, or the floor is not flat"
+                f"{fit.overshoot_fraction:.0%} of the pixels would lie below the floor "
+                f"({MAX_OVERSHOOT:.0%} may): camera height, pitch or roll is wrong, or the floor is not flat"
             )
         near, far = np.quantile(floor[fit.inliers], (0.05, 0.95))
         if far < MIN_SPREAD * near:
             raise ScaleError(
-                f"the visible floor spans only {near:.2f} to {far:.2f} m; its farthest must be {MIN_SPREAD} times "
-                "its nearest"
+                f"the visible floor spans only {near:.2f} to {far:.2f} m; its farthest must be "
+                f"{MIN_SPREAD} times its nearest"
             )
         return fit
 
@@ -177,7 +177,7 @@ class GroundPlaneScale:
         _, indices, floor = self._sampled
         if not indices.size:
             raise ScaleError(
-                "no pixel looks at the floor: with this pitch and roll the camera sees only the horizon and above"
+                "no pixel looks at the floor: with this pitch and roll the camera sees only what is above it"
             )
         return indices, floor
 
