@@ -1,0 +1,212 @@
+"""The depth node: camera images in; metric depth, its camera info and point clouds out."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import ReliabilityPolicy
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo, Image
+
+from merge_ros.errors import MergeError
+from merge_ros.estimator import DepthEstimator
+from merge_ros.msg import DepthStatus
+from merge_ros.ros.camera_info import distortion_warning
+from merge_ros.ros.depth_pipeline import DepthPipeline
+from merge_ros.ros.diagnostics import NodeHealth
+from merge_ros.ros.frame_report import FrameCounters, FrameEnded, FrameReport, status_message
+from merge_ros.ros.lifecycle import refuse_impossible_transitions
+from merge_ros.ros.newest_frame import NewestFrameWorker
+from merge_ros.ros.outputs import DepthOutputs, topic_qos
+from merge_ros.ros.parameters import NodeParameters
+from merge_ros.ros.process import run_node
+
+WARM_UP_SIZE = (640, 480)  # pixels; the camera's own size is not known before its first image
+DIAGNOSTICS_PERIOD = 1.0  # seconds
+
+
+class Frame(NamedTuple):
+    """An image, and when it came (`time.perf_counter()`)."""
+
+    image: Image
+    arrival: float
+
+
+class Configured(NamedTuple):
+    """What the node holds from configure to cleanup."""
+
+    estimator: DepthEstimator
+    pipeline: DepthPipeline
+    outputs: DepthOutputs
+
+
+class DepthNode(LifecycleNode):
+    """Configure loads the model, activate listens to the camera, deactivate is silent, cleanup lets go of the model.
+
+    Callbacks run in the executor's thread and never wait for inference, which has a thread of its own.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("merge", **options)
+        refuse_impossible_transitions(self)
+        self._configured: Configured | None = None
+        self._worker = NewestFrameWorker[Frame](self._process, self._replaced, self._report_error)
+        self._inputs: list[Any] = []
+        self._settings = NodeParameters(self, lambda: self._configured is not None, self._change_settings)
+        self._health = NodeHealth(self.resolve_topic_name("image"))
+        self._diagnosed = time.monotonic()
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # On a steady clock, to speak also while simulated time stands still.
+        self.create_timer(DIAGNOSTICS_PERIOD, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the model. FAILURE, with the reason in log and diagnostics, when that is not possible."""
+        self._health.failure = ""
+        try:
+            settings = self._settings.settings()
+            self.get_logger().info(f"loading {settings.estimator.model}")
+            estimator = DepthEstimator(settings.estimator)
+            estimator.warm_up(*WARM_UP_SIZE)
+        except MergeError as error:
+            self._failed(f"configure failed: {error}")
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:
+            self._failed(f"configure failed: {type(error).__name__}: {error}", traceback.format_exc())
+            return TransitionCallbackReturn.ERROR
+        self._configured = Configured(estimator, DepthPipeline(estimator, settings), DepthOutputs(self))
+        self._health.counters = FrameCounters()
+        self._health.model = estimator.description
+        self._health.state = "inactive"
+        self.get_logger().info(f"ready: {estimator.description}")
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen to the camera."""
+        result = super().on_activate(state)
+        self._worker.start()
+        newest_only = topic_qos(ReliabilityPolicy.BEST_EFFORT)
+        self._inputs = [
+            self.create_subscription(Image, "image", self._on_image, **newest_only),
+            self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, **newest_only),
+        ]
+        self._health.active_since = time.monotonic()
+        self._health.state = "active"
+        self.get_logger().info(f"listening to {self._health.image_topic}")
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Finish the frame in flight, then be silent."""
+        self._stop()
+        self._health.state = "inactive"
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of the model."""
+        self.release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of everything, in any state."""
+        self.release()
+        self._health.state = "finalized"
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """After an unexpected error in a transition: back to unconfigured, holding nothing."""
+        self.release()
+        self.get_logger().error(f"unexpected error in the transition from {state.label}: unconfigured now")
+        return TransitionCallbackReturn.SUCCESS
+
+    def release(self) -> None:
+        """Stop, and let go of the model. In any state; a second call changes nothing."""
+        self._stop()
+        if self._configured is not None:
+            self._configured.outputs.destroy()
+            self._configured.estimator.close()
+            self._configured = None
+        self._health.model, self._health.warning = "", ""
+        self._health.state = "unconfigured"
+
+    def destroy_node(self) -> None:
+        """Let go of everything, then of the node."""
+        self.release()
+        super().destroy_node()
+
+    def _stop(self) -> None:
+        for subscription in self._inputs:
+            self.destroy_subscription(subscription)
+        self._inputs.clear()
+        self._worker.stop()
+
+    def _on_image(self, image: Image) -> None:
+        self._health.last_image = time.monotonic()
+        self._health.counters.receive(image.width, image.height)
+        self._worker.offer(Frame(image, time.perf_counter()))
+
+    def _on_camera_info(self, info: CameraInfo) -> None:
+        if self._configured is not None:
+            self._configured.pipeline.add_info(info)
+            self._health.warning = distortion_warning(info, self._health.image_topic)
+
+    def _process(self, frame: Frame) -> None:
+        """One frame, in the worker's thread."""
+        if self._configured is None:
+            return
+        _, pipeline, outputs = self._configured
+        header = frame.image.header
+        report = FrameReport(header, frame.arrival)
+        report.started()
+        age = (self.get_clock().now() - Time.from_msg(header.stamp, self.get_clock().clock_type)).nanoseconds * 1e-9
+        try:
+            result = pipeline(frame.image, age, report)
+            with report.stage("publish"):
+                outputs.publish(result, header, pipeline.settings.output.cloud_stride)
+        except FrameEnded:
+            if report.unexpected is not None:
+                self._report_error(report.unexpected)
+        report.finished()
+        self._close(report)
+
+    def _replaced(self, frame: Frame) -> None:
+        report = FrameReport(frame.image.header, frame.arrival)
+        report.note(DepthStatus.STALE_FRAME, "a newer image came before this one's turn", expected=True)
+        self._close(report)
+
+    def _close(self, report: FrameReport) -> None:
+        self._health.counters.close(report)
+        self._health.frame_closed(report)
+        if self._configured is not None:
+            _, pipeline, outputs = self._configured
+            outputs.publish_status(status_message(report, self._health.counters, pipeline.settings.scale.source))
+
+    def _report_error(self, error: Exception) -> None:
+        if self.context.ok():  # after a signal nothing can be published any more, and nobody needs to know
+            self.get_logger().error("".join(traceback.format_exception(error)))
+
+    def _failed(self, reason: str, details: str = "") -> None:
+        self._health.failure = reason
+        self.get_logger().error(f"{reason}\n{details}".rstrip())
+
+    def _change_settings(self) -> None:
+        if self._configured is not None:
+            self._configured.pipeline.change(self._settings.settings())
+
+    def _diagnose(self) -> None:
+        now = time.monotonic()
+        name = self.get_fully_qualified_name().lstrip("/")
+        array = DiagnosticArray(status=[self._health.diagnose(name, now, now - self._diagnosed)])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnosed = now
+        self._diagnostics.publish(array)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the depth node as a process; returns its exit status."""
+    return run_node(DepthNode, arguments)

@@ -1,0 +1,127 @@
+"""From an image message to metric depth, one frame at a time. Knows messages, but no node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo, Image
+
+from merge_ros.errors import CalibrationError
+from merge_ros.geometry.camera import Camera
+from merge_ros.geometry.depth import clip_range
+from merge_ros.msg import DepthStatus
+from merge_ros.ros.camera_info import RecentInfos, camera_for_image, resolve
+from merge_ros.ros.conversions import Rgb, image_to_rgb
+from merge_ros.ros.frame_report import FrameReport
+from merge_ros.ros.parameters import NodeSettings
+from merge_ros.scale import ScaleSource, make_scale_source
+
+Depth = NDArray[np.float32]
+
+
+class Metric(NamedTuple):
+    """Metric depth of a frame, NaN unknown and +inf too far, with the camera and the info that belong to it."""
+
+    depth: Depth
+    camera: Camera
+    info: CameraInfo
+
+
+class DepthResult(NamedTuple):
+    """What came out of a frame."""
+
+    rgb: Rgb
+    relative: Depth
+    metric: Metric | None
+
+
+@dataclass(frozen=True)
+class _Live:
+    """What may change between two frames, swapped as one: no frame sees half of a change."""
+
+    settings: NodeSettings
+    scale: ScaleSource
+
+
+class DepthPipeline:
+    """Image message -> RGB -> relative depth -> scale -> metres.
+
+    Frames come from one thread; infos and settings may come from another.
+
+    Args:
+        estimator: [H, W, 3] uint8 to [H, W] relative depth.
+        settings: of the node.
+    """
+
+    def __init__(self, estimator: Callable[[Rgb], Depth], settings: NodeSettings) -> None:
+        self._estimator = estimator
+        self._infos = RecentInfos()
+        self._live = _Live(settings, make_scale_source(settings.scale))
+
+    @property
+    def settings(self) -> NodeSettings:
+        """Those that the next frame will see."""
+        return self._live.settings
+
+    def change(self, settings: NodeSettings) -> None:
+        """Take new settings from the next frame on; the scale starts afresh only when its own settings differ."""
+        same = settings.scale == self._live.settings.scale
+        self._live = _Live(settings, self._live.scale if same else make_scale_source(settings.scale))
+
+    def add_info(self, info: CameraInfo) -> None:
+        """Remember a camera info for the frames that it belongs to."""
+        self._infos.add(info)
+
+    def __call__(self, image: Image, age: float, report: FrameReport) -> DepthResult:
+        """Work on one frame.
+
+        Args:
+            image: the camera image.
+            age: seconds since its stamp.
+            report: gets the stages' times and whatever is wrong.
+
+        Raises:
+            FrameEnded: the frame is too old, the image invalid, or the model failed; the report says which.
+        """
+        live = self._live
+        _refuse_stale(age, live.settings.stream.max_age, report)
+        with report.stage("convert", DepthStatus.INVALID_IMAGE):
+            rgb = image_to_rgb(image)
+        with report.stage("inference", DepthStatus.INFERENCE_FAILED):
+            relative = self._estimator(rgb)
+        report.estimated = True
+        with report.stage("scale", DepthStatus.NO_METRIC_SCALE):
+            metric = self._metric(relative, image, live, report)
+        return DepthResult(rgb, relative, metric)
+
+    def _metric(self, relative: Depth, image: Image, live: _Live, report: FrameReport) -> Metric | None:
+        received = self._infos.for_stamp(image.header.stamp)
+        if received is None:
+            report.note(DepthStatus.MISSING_CAMERA_INFO, "no camera_info has come yet")
+            return None
+        try:
+            info = resolve(received, image.header)
+            camera = camera_for_image(info, image.width, image.height)
+        except CalibrationError as error:
+            report.note(DepthStatus.INVALID_CAMERA_INFO, str(error))
+            return None
+
+        affine = live.scale.update(relative, camera, Time.from_msg(image.header.stamp).nanoseconds * 1e-9)
+        if affine is None:
+            report.note(DepthStatus.NO_METRIC_SCALE, live.scale.reason, expected=live.scale.name == "none")
+            return None
+        report.affine = affine
+        output = live.settings.output
+        return Metric(clip_range(affine.apply(relative), output.near, output.far), camera, info)
+
+
+def _refuse_stale(age: float, max_age: float, report: FrameReport) -> None:
+    if max_age > 0 and age > max_age:
+        raise report.end(
+            DepthStatus.STALE_FRAME, f"the image is {age:.3f} s old when its turn comes; max_age is {max_age:g} s"
+        )

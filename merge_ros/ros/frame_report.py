@@ -1,0 +1,135 @@
+"""What became of one frame: how long its stages took, what went wrong, and the DepthStatus that says so."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from std_msgs.msg import Header
+
+from merge_ros.errors import MergeError
+from merge_ros.geometry.alignment import Affine
+from merge_ros.msg import DepthStatus
+
+STAGES = ("queue", "convert", "inference", "scale", "publish", "total")
+# Error code -> its name in DepthStatus, in lower case.
+CODE_NAMES: dict[int, str] = {
+    DepthStatus.INVALID_IMAGE: "invalid_image",
+    DepthStatus.INVALID_CAMERA_INFO: "invalid_camera_info",
+    DepthStatus.MISSING_CAMERA_INFO: "missing_camera_info",
+    DepthStatus.STALE_FRAME: "stale_frame",
+    DepthStatus.NO_METRIC_SCALE: "no_metric_scale",
+    DepthStatus.INFERENCE_FAILED: "inference_failed",
+}
+INVALID = (DepthStatus.INVALID_IMAGE, DepthStatus.INVALID_CAMERA_INFO, DepthStatus.MISSING_CAMERA_INFO)
+
+
+class FrameEnded(Exception):
+    """Work on a frame ended early; its report says why. Never leaves the node."""
+
+
+@dataclass
+class FrameReport:
+    """The story of one frame. The first problem noted is the one that is reported.
+
+    Args:
+        header: of the image.
+        arrival: `time.perf_counter()` when its message came.
+    """
+
+    header: Header
+    arrival: float
+    code: int = DepthStatus.OK
+    text: str = ""
+    expected: bool = False  # the problem belongs to the settings or to newest-frame-wins: nothing to warn of
+    affine: Affine | None = None
+    estimated: bool = False  # relative depth is there
+    unexpected: Exception | None = None  # an error that nobody raised on purpose
+    milliseconds: dict[str, float] = field(default_factory=dict)
+
+    def note(self, code: int, text: str, expected: bool = False) -> None:
+        """Something is wrong, but the frame goes on."""
+        if self.code == DepthStatus.OK:
+            self.code, self.text, self.expected = code, text, expected
+
+    def end(self, code: int, text: str) -> FrameEnded:
+        """Something is wrong, and the frame ends here: raise what this returns."""
+        self.note(code, text)
+        return FrameEnded(text)
+
+    @contextmanager
+    def stage(self, name: str, code: int | None = None) -> Iterator[None]:
+        """Time a stage; an error in it ends the frame with this code, or is let through when there is none."""
+        start = time.perf_counter()
+        try:
+            yield
+        except FrameEnded:
+            raise
+        except Exception as error:
+            if code is None:
+                raise
+            if not isinstance(error, MergeError):
+                self.unexpected = error
+            kind = "" if isinstance(error, MergeError) else f"{type(error).__name__}: "
+            raise self.end(code, f"{kind}{error}") from error
+        finally:
+            self.milliseconds[name] = 1e3 * (time.perf_counter() - start)
+
+    def started(self) -> None:
+        """The frame's turn has come."""
+        self.milliseconds["queue"] = 1e3 * (time.perf_counter() - self.arrival)
+
+    def finished(self) -> None:
+        """All stages are done."""
+        self.milliseconds["total"] = 1e3 * (time.perf_counter() - self.arrival)
+
+
+class FrameCounters:
+    """Counts frames since the node was configured. Safe to use from two threads.
+
+    A frame with relative depth counts as processed, also when its camera info is invalid.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.received = 0
+        self.processed = 0
+        self.dropped = 0
+        self.invalid = 0
+        self.size_changes = 0
+        self.by_code: Counter[int] = Counter()
+        self._size: tuple[int, int] | None = None
+
+    def receive(self, width: int, height: int) -> None:
+        with self._lock:
+            self.received += 1
+            if self._size not in (None, (width, height)):
+                self.size_changes += 1
+            self._size = (width, height)
+
+    def close(self, report: FrameReport) -> None:
+        """Count what became of a frame."""
+        with self._lock:
+            self.processed += report.estimated
+            self.dropped += report.code == DepthStatus.STALE_FRAME
+            self.invalid += report.code in INVALID
+            self.by_code[report.code] += 1
+
+
+def status_message(report: FrameReport, counters: FrameCounters, scale_source: str) -> DepthStatus:
+    """The message for ~/status."""
+    status = DepthStatus(header=report.header, scale_source=scale_source, metric=report.affine is not None)
+    status.scale, status.shift = math.nan, math.nan
+    if report.affine is not None:
+        status.scale, status.shift = float(report.affine.scale), float(report.affine.shift)
+    for stage in STAGES:
+        setattr(status, f"latency_{stage}_ms", report.milliseconds.get(stage, math.nan))
+    status.frames_received, status.frames_processed = counters.received, counters.processed
+    status.frames_dropped, status.frames_invalid = counters.dropped, counters.invalid
+    status.error_code, status.error_text = report.code, report.text
+    return status

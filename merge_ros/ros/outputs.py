@@ -1,0 +1,75 @@
+"""The topics of the depth node: publishers, and messages made only where someone listens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_msgs.msg import Header
+
+from merge_ros.geometry.pointcloud import packed_cloud
+from merge_ros.msg import DepthStatus
+from merge_ros.ros.conversions import array_to_image, cloud_to_message
+from merge_ros.ros.depth_pipeline import DepthResult
+
+
+def topic_qos(reliability: ReliabilityPolicy) -> dict[str, Any]:
+    """Keyword arguments that make a topic keep only its newest message, with QoS that parameters may override."""
+    return {
+        "qos_profile": QoSProfile(depth=1, reliability=reliability),
+        "qos_overriding_options": QoSOverridingOptions.with_default_policies(),
+    }
+
+
+class DepthOutputs:
+    """Publishers of the depth node, silent until the node is active.
+
+    Args:
+        node: owns the publishers.
+    """
+
+    def __init__(self, node: LifecycleNode) -> None:
+        self._node = node
+        self._publishers: list[Any] = []
+        self._depth = self._create(Image, "~/depth")
+        self._info = self._create(CameraInfo, "~/camera_info")
+        self._points = self._create(PointCloud2, "~/points")
+        self._relative = self._create(Image, "~/depth_relative")
+        self._status = self._create(DepthStatus, "~/status")
+
+    def publish(self, result: DepthResult, header: Header, cloud_stride: int) -> None:
+        """Publish a frame. Metric topics stay silent when the metric depth is not known.
+
+        Args:
+            result: of the frame.
+            header: of the image, for every message.
+            cloud_stride: pixels from one point of the cloud to the next.
+        """
+        if result.metric is not None:
+            depth, camera, info = result.metric
+            if self._depth.get_subscription_count():
+                self._depth.publish(array_to_image(depth, "32FC1", header))
+            self._info.publish(info)
+            if self._points.get_subscription_count():
+                cloud = packed_cloud(depth, result.rgb, camera, cloud_stride)
+                self._points.publish(cloud_to_message(cloud, header))
+        if self._relative.get_subscription_count():
+            self._relative.publish(array_to_image(result.relative, "32FC1", header))
+
+    def publish_status(self, status: DepthStatus) -> None:
+        """Publish what became of a frame."""
+        self._status.publish(status)
+
+    def destroy(self) -> None:
+        """Take the topics back."""
+        for publisher in self._publishers:
+            self._node.destroy_lifecycle_publisher(publisher)
+        self._publishers.clear()
+
+    def _create(self, kind: Any, topic: str) -> Any:
+        publisher = self._node.create_lifecycle_publisher(kind, topic, **topic_qos(ReliabilityPolicy.RELIABLE))
+        self._publishers.append(publisher)
+        return publisher

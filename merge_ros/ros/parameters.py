@@ -1,0 +1,187 @@
+"""Parameters of the node: declared from `merge_ros.config`, checked as a whole, refused with the reason."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from merge_ros.config import (
+    BUNDLED_MODEL,
+    CHOICES,
+    RANGES,
+    EstimatorSettings,
+    OutputSettings,
+    ScaleSettings,
+    StreamSettings,
+)
+from merge_ros.errors import ConfigurationError
+
+# Parameters are named like the fields of the settings, except where the name would say too little alone.
+RENAMED = {("scale", "source"): "scale_source"}
+UNTIL_CLEANUP = "Fixed while the node is configured."
+
+DESCRIPTIONS = {
+    "model": f"Model that estimates depth: '{BUNDLED_MODEL}' (shipped), a folder, or a Hugging Face id owner/name.",
+    "converters": "Folder or Hugging Face id with depth_converters/, where it is not inside the model; empty: it is.",
+    "backend": "Inference engine.",
+    "device": "Device of the engine: 'cpu' or 'cuda:N'.",
+    "precision": "Precision of weights and activations.",
+    "steps": "Denoising steps; 0: what the checkpoint was trained for.",
+    "processing_pixels": "The image is scaled to about this many pixels first; 0: what the model was made for.",
+    "threads": "CPU threads of the engine; 0: the engine's choice.",
+    "scale_source": "Where metres come from: none (relative depth only), fixed (scale and shift below), or "
+    "ground_plane (fitted to the floor in every frame, needs camera_height and camera_pitch).",
+    "scale": "Metres per unit of relative depth, above 0; for scale_source fixed.",
+    "shift": "Metres at relative depth 0; for scale_source fixed.",
+    "camera_height": "Metres from the floor to the optical centre, above 0; for scale_source ground_plane.",
+    "camera_pitch": "Radians that the optical axis points below the horizon; for scale_source ground_plane.",
+    "camera_roll": "Radians about the optical axis, positive when the camera leans to its right; for scale_source "
+    "ground_plane.",
+    "hold_seconds": "Seconds that the last good ground plane is kept when the floor is not seen.",
+    "near": "Metres; nearer depth is published as NaN. Smaller than far.",
+    "far": "Metres; farther depth is published as +Inf.",
+    "cloud_stride": "Pixels; every n-th pixel of every n-th row becomes a point.",
+    "max_age": "Seconds between the stamp of an image and the start of work on it, past which it is dropped; 0: never.",
+}
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """All settings of the node, each section valid by itself.
+
+    Raises:
+        ConfigurationError: from a section, when its values are not allowed.
+    """
+
+    estimator: EstimatorSettings = dataclasses.field(default_factory=EstimatorSettings)
+    scale: ScaleSettings = dataclasses.field(default_factory=ScaleSettings)
+    output: OutputSettings = dataclasses.field(default_factory=OutputSettings)
+    stream: StreamSettings = dataclasses.field(default_factory=StreamSettings)
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> NodeSettings:
+        """Settings from the value of every parameter, by parameter name."""
+        sections = {
+            section.name: type(getattr(DEFAULTS, section.name))(
+                **{field: values[name] for name, (owner, field) in PARAMETERS.items() if owner == section.name}
+            )
+            for section in dataclasses.fields(cls)
+        }
+        return cls(**sections)
+
+
+DEFAULTS = NodeSettings()
+# Parameter name -> section and field of the settings.
+PARAMETERS: dict[str, tuple[str, str]] = {
+    RENAMED.get((section.name, field.name), field.name): (section.name, field.name)
+    for section in dataclasses.fields(NodeSettings)
+    for field in dataclasses.fields(getattr(DEFAULTS, section.name))
+}
+# What the loaded model depends on cannot change under it.
+FIXED = tuple(name for name, (section, _) in PARAMETERS.items() if section == "estimator")
+
+
+def default_value(name: str) -> bool | int | float | str:
+    """The default of a parameter, from the settings."""
+    section, field = PARAMETERS[name]
+    value: bool | int | float | str = getattr(getattr(DEFAULTS, section), field)
+    return value
+
+
+def descriptor(name: str) -> ParameterDescriptor:
+    """Text and range of a parameter, as tools show them."""
+    described = ParameterDescriptor(description=DESCRIPTIONS[name])
+    if name in FIXED:
+        described.description += f" {UNTIL_CLEANUP}"
+    if name in CHOICES:
+        described.additional_constraints = f"One of: {', '.join(CHOICES[name])}"
+    if name in RANGES:
+        low, high = RANGES[name]
+        if isinstance(default_value(name), int):
+            described.integer_range = [IntegerRange(from_value=int(low), to_value=int(high))]
+        else:
+            described.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high))]
+    return described
+
+
+class NodeParameters:
+    """Declares every parameter on a node, and keeps watch over changes.
+
+    A change is checked as a whole: all parameters that are set together, with the present values of the others, must
+    make valid settings. Otherwise none is applied, and the reason is given back.
+
+    Args:
+        node: gets the parameters.
+        fixed: whether the parameters in `FIXED` may not change now.
+        changed: called after a change that was accepted.
+    """
+
+    def __init__(self, node: Node, fixed: Callable[[], bool], changed: Callable[[], None]) -> None:
+        self._node, self._fixed, self._changed = node, fixed, changed
+        for name in PARAMETERS:
+            _declare(node, name)
+        node.add_pre_set_parameters_callback(_whole_numbers_to_floats)
+        node.add_on_set_parameters_callback(self._check)
+        node.add_post_set_parameters_callback(self._applied)
+
+    def settings(self) -> NodeSettings:
+        """The settings as they are now.
+
+        Raises:
+            ConfigurationError: the values that the node was started with do not fit together.
+        """
+        return NodeSettings.from_values(self._values())
+
+    def _values(self) -> dict[str, Any]:
+        return {name: self._node.get_parameter(name).value for name in PARAMETERS}
+
+    def _check(self, parameters: list[Parameter]) -> SetParametersResult:
+        present = self._values()
+        wanted = {parameter.name: parameter.value for parameter in parameters if parameter.name in PARAMETERS}
+        fixed = [name for name in FIXED if wanted.get(name, present[name]) != present[name]]
+        if fixed and self._fixed():
+            return SetParametersResult(
+                successful=False,
+                reason=f"{', '.join(fixed)} cannot change while the node is configured; deactivate and clean up first",
+            )
+        try:
+            NodeSettings.from_values(present | wanted)
+        except ConfigurationError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        except TypeError as error:  # rclpy checks types after this callback
+            return SetParametersResult(successful=False, reason=f"wrong parameter type: {error}")
+        return SetParametersResult(successful=True)
+
+    def _applied(self, parameters: list[Parameter]) -> None:
+        if any(parameter.name in PARAMETERS for parameter in parameters):
+            self._changed()
+
+
+def _declare(node: Node, name: str) -> None:
+    default = default_value(name)
+    if not isinstance(default, float):
+        node.declare_parameter(name, default, descriptor(name))
+        return
+    # A parameter file that says `camera_height: 1` means 1.0; rclpy would refuse the integer.
+    given = node.declare_parameter(name, default, ParameterDescriptor(dynamic_typing=True)).value
+    node.undeclare_parameter(name)
+    whole = isinstance(given, int) and not isinstance(given, bool)
+    node.declare_parameter(name, float(given) if whole else given, descriptor(name), ignore_override=True)
+
+
+def _whole_numbers_to_floats(parameters: list[Parameter]) -> list[Parameter]:
+    """`ros2 param set NODE camera_height 1` sends an integer."""
+    return [
+        Parameter(parameter.name, value=float(parameter.value))
+        if parameter.type_ == Parameter.Type.INTEGER
+        and parameter.name in PARAMETERS
+        and isinstance(default_value(parameter.name), float)
+        else parameter
+        for parameter in parameters
+    ]

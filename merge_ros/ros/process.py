@@ -1,0 +1,66 @@
+"""A node as a process: spins it, and ends it cleanly on SIGINT and SIGTERM, however often they come."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import rclpy
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos_overriding_options import InvalidQosOverridesError
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def run_node(make_node: Callable[[], Node], arguments: Sequence[str] | None = None) -> int:
+    """Spin a node until a signal comes or its context is shut down. The process is to exit then: it stays deaf to signals.
+
+    Args:
+        make_node: makes the node, after rclpy is initialised. Its `destroy_node` lets go of all that it holds, in any
+            state.
+        arguments: command line, `sys.argv` when None.
+
+    Returns:
+        The exit status: 0, or 1 when the node could not be made from its parameters.
+    """
+    # rclpy's own handlers wake the executor and then call this one.
+    interrupt = _InterruptOnce()
+    for number in STOP_SIGNALS:
+        signal.signal(number, interrupt)
+    node: Node | None = None
+    try:
+        rclpy.init(args=arguments)
+        node = make_node()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except (InvalidParameterTypeException, InvalidParameterValueException, InvalidQosOverridesError) as error:
+        print(f"cannot start: {error}", file=sys.stderr)
+        return 1
+    finally:
+        interrupt.armed = False
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+        # Python puts the default handlers back before it is all gone, and a late signal would change the exit status.
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+    return 0
+
+
+class _InterruptOnce:
+    """Signal handler: the first signal interrupts whatever runs, loading of a model included; the next ones nothing, as
+    they would break into the release of it."""
+
+    armed = True
+
+    def __call__(self, number: int, frame: Any) -> None:
+        if self.armed:
+            self.armed = False
+            raise KeyboardInterrupt
