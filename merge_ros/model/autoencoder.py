@@ -29,8 +29,7 @@ def decode(vae: AutoencoderKL, latents: Tensor) -> Tensor:
     Returns:
         [batch, 3, h * f, w * f].
     """
-    pictures: Tensor = vae.decode(latents / vae.config.scaling_factor).sample
-    return (pictures / 2 + 0.5).clamp(0, 1)
+    return (_decoded(vae, latents) / 2 + 0.5).clamp(0, 1)
 
 
 def decode_depth(vae: AutoencoderKL, latents: Tensor) -> Tensor:
@@ -38,9 +37,14 @@ def decode_depth(vae: AutoencoderKL, latents: Tensor) -> Tensor:
 
     The three colour channels held the same depth map in training; their mean is taken (Marigold, arXiv 2312.02145).
     """
-    return decode(vae, latents).mean(dim=1)
+    return (_decoded(vae, latents).mean(dim=1) / 2 + 0.5).clamp(0, 1)
 
 
 def downsampling(vae: AutoencoderKL) -> int:
     """Image pixels per latent pixel along one side (f)."""
     return int(2 ** (len(vae.config.block_out_channels) - 1))
+
+
+def _decoded(vae: AutoencoderKL, latents: Tensor) -> Tensor:
+    pictures: Tensor = vae.decode(latents / vae.config.scaling_factor).sample
+    return pictures
