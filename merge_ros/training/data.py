@@ -1,0 +1,131 @@
+"""Training images in one memory-mapped array, in the form the VAE sees them.
+
+Decoding thousands of small files in every epoch costs more than a training step: they are packed once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from merge_ros.errors import DatasetError
+from merge_ros.simulation.dataset import read_index
+
+NEAR_QUANTILE, FAR_QUANTILE = 0.02, 0.98  # of linear depth, mapped to -1 and 1 (MERGE, arXiv 2510.23574)
+
+
+@dataclass(frozen=True)
+class PackedData:
+    """A data set in memory-mapped arrays.
+
+    Args:
+        rgb: [n, height, width, 3] uint8.
+        depth: [n, height, width] uint16: normalised depth, (value / 65535) * 2 - 1 in [-1, 1].
+        metres: [n, 2] float32: the depths in metres that -1 and 1 stand for.
+        captions: n sentences.
+    """
+
+    rgb: NDArray[np.uint8]
+    depth: NDArray[np.uint16]
+    metres: NDArray[np.float32]
+    captions: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.rgb)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return int(self.rgb.shape[1]), int(self.rgb.shape[2])
+
+    def images(self, index: NDArray[np.intp] | slice) -> Tensor:
+        """Pictures in [-1, 1]: [batch, 3, height, width] float32."""
+        return torch.from_numpy(self.rgb[index].astype(np.float32) / 127.5 - 1).permute(0, 3, 1, 2)
+
+    def depths(self, index: NDArray[np.intp] | slice) -> Tensor:
+        """Normalised depth in [-1, 1] as three equal channels: [batch, 3, height, width] float32."""
+        depth = torch.from_numpy(self.depth[index].astype(np.float32) / 32767.5 - 1)
+        return depth[:, None].expand(-1, 3, -1, -1)
+
+
+def depth_range(metres: NDArray[np.float32]) -> tuple[float, float]:
+    """The 2 % and 98 % quantiles of the known depths of [height, width] metres, where 0 is unknown.
+
+    Raises:
+        DatasetError: no known depth, or all of it equal.
+    """
+    known = metres[metres > 0]
+    if known.size == 0:
+        raise DatasetError("a depth map without a single known pixel")
+    near, far = np.quantile(known, (NEAR_QUANTILE, FAR_QUANTILE))
+    if far <= near:
+        raise DatasetError(f"a flat depth map: {known.size} pixels, all {near} m")
+    return float(near), float(far)
+
+
+def normalise_depth(metres: NDArray[np.float32], near: float, far: float) -> NDArray[np.float32]:
+    """Linear depth with `near` mapped to -1 and `far` to 1, clipped; unknown pixels (0) become 1, the far end."""
+    scaled = np.clip((metres - near) / (far - near) * 2 - 1, -1, 1)
+    return np.where(metres > 0, scaled, 1.0).astype(np.float32)
+
+
+def read_depth(path: Path) -> NDArray[np.float32]:
+    """A stored depth map in metres, 0 where unknown.
+
+    Raises:
+        DatasetError: the file is missing or is no 16-bit image.
+    """
+    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if stored is None or stored.dtype != np.uint16 or stored.ndim != 2:
+        raise DatasetError(f"{path} is not a readable 16-bit depth image")
+    return (stored / 1000).astype(np.float32)
+
+
+def pack(folder: Path, cache: Path, limit: int | None = None) -> PackedData:
+    """Pack a data set folder, or open the pack that is there.
+
+    Args:
+        folder: made by `simulation.dataset.make_dataset`.
+        cache: folder for the packed arrays.
+        limit: use only the first frames.
+
+    Raises:
+        DatasetError: the folder is no data set, a file is unreadable, or sizes differ.
+    """
+    records = read_index(folder)[:limit]
+    if not records:
+        raise DatasetError(f"{folder} holds no frames")
+    count, first = len(records), records[0]["camera"]
+    height, width = int(first["height"]), int(first["width"])
+    captions = tuple(record["caption"] for record in records)
+    stem = f"{count}x{width}x{height}"
+    rgb_path, depth_path, range_path = (cache / f"{kind}_{stem}.npy" for kind in ("rgb", "depth", "range"))
+    if not range_path.is_file():  # written last
+        cache.mkdir(parents=True, exist_ok=True)
+        partial_rgb, partial_depth = cache / "rgb.partial.npy", cache / "depth.partial.npy"
+        rgb = np.lib.format.open_memmap(partial_rgb, "w+", np.uint8, (count, height, width, 3))
+        depth = np.lib.format.open_memmap(partial_depth, "w+", np.uint16, (count, height, width))
+        ranges = np.empty((count, 2), np.float32)
+        for row, record in enumerate(tqdm(records, desc="packing frames", unit="frame")):
+            image = cv2.imread(str(folder / "rgb" / f"{record['name']}.jpg"))
+            metres = read_depth(folder / "depth" / f"{record['name']}.png")
+            if image is None or image.shape[:2] != (height, width) or metres.shape != (height, width):
+                raise DatasetError(f"frame {record['name']} of {folder} is unreadable or not {width}x{height}")
+            rgb[row] = image[..., ::-1]
+            ranges[row] = near, far = depth_range(metres)
+            depth[row] = np.round((normalise_depth(metres, near, far) + 1) * 32767.5)
+        rgb.flush()
+        depth.flush()
+        partial_rgb.replace(rgb_path)
+        partial_depth.replace(depth_path)
+        np.save(range_path, ranges)
+    return PackedData(
+        np.load(rgb_path, mmap_mode="r"), np.load(depth_path, mmap_mode="r"), np.load(range_path), captions
+    )

@@ -1,0 +1,128 @@
+"""Stage 2: the text-to-image transformer and its text encoder, trained together; afterwards they are frozen.
+
+    python -m merge_ros.training.text_to_image --data DIR --out DIR --steps N      (after the VAE stage)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from transformers import PreTrainedTokenizerFast
+
+from merge_ros.training.architecture import (
+    TinyArchitecture,
+    build_scheduler,
+    build_text_encoder,
+    build_tokenizer,
+    build_transformer,
+)
+from merge_ros.training.commands import stage_parser, start_stage
+from merge_ros.training.compute import Worker, launch, use_plain_attention
+from merge_ros.training.data import pack
+from merge_ros.training.folder import save_image_parts
+from merge_ros.training.latents import LatentStore
+from merge_ros.training.run import Run, RunSettings
+
+SMALL_UNTIL = 0.85  # of the steps are taken at half resolution, where a step sees four times as many pictures
+SMALL_BATCH, BATCH = 32, 8  # per process
+CAPTION_DROPPED = 0.12  # so that the empty prompt, which depth mode uses, means "any picture"
+LOW_NOISE_SHARE = 0.5  # of the batch: timesteps drawn towards the clean end, where depth mode will use the blocks
+
+
+@dataclass(frozen=True)
+class TokenisedCaptions:
+    """Captions as token ids.
+
+    Args:
+        ids: [n, tokens] int64, padded with 0.
+        mask: [n, tokens] int64, 1 where a token is.
+        empty: ids of the empty prompt.
+    """
+
+    ids: NDArray[np.int64]
+    mask: NDArray[np.int64]
+    empty: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, captions: tuple[str, ...], tokenizer: PreTrainedTokenizerFast) -> TokenisedCaptions:
+        """Tokenise all captions to the tokenizer's longest length."""
+        limit = tokenizer.model_max_length
+        texts = tokenizer(list(captions), padding="max_length", truncation=True, max_length=limit, return_tensors="np")
+        empty = tokenizer("", padding="max_length", max_length=limit, return_tensors="np")
+        return cls(texts["input_ids"], texts["attention_mask"], empty["input_ids"][0])
+
+    def batch(self, index: NDArray[np.intp], dropped: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
+        """Ids and mask of some captions, some replaced by the empty prompt, cut to the longest."""
+        ids = np.where(dropped[:, None], self.empty, self.ids[index])
+        mask = np.where(dropped[:, None], np.arange(ids.shape[1]) < 1, self.mask[index])
+        longest = int(mask.sum(1).max())
+        return torch.from_numpy(ids[:, :longest]), torch.from_numpy(mask[:, :longest].astype(np.int64))
+
+
+def train(
+    worker: Worker, data_folder: Path, frames: int, out: Path, shape: TinyArchitecture, settings: RunSettings
+) -> None:
+    """Train and write `transformer`, `text_encoder`, `tokenizer` and `scheduler` beside `vae`, all into `out/model`."""
+    data = pack(data_folder, out / "cache", frames)
+    vae = AutoencoderKL.from_pretrained(out / "vae").requires_grad_(False)
+    latents = LatentStore(vae, data, out / "cache", worker)
+
+    torch.manual_seed(settings.seed)
+    tokenizer = build_tokenizer(shape, data.captions)
+    captions = TokenisedCaptions.of(data.captions, tokenizer)
+    transformer, text_encoder = build_transformer(shape), build_text_encoder(shape)
+    use_plain_attention(transformer)
+    scheduler = build_scheduler()
+    alphas = scheduler.alphas_cumprod
+    run = Run(out / "stage_text_to_image", {"transformer": transformer, "text_encoder": text_encoder}, settings, worker)
+
+    for step in run.steps():
+        rng = run.numpy_rng(step)
+        batch, reduction = (SMALL_BATCH, 2) if step < SMALL_UNTIL * settings.steps else (BATCH, 1)
+        index = rng.integers(len(data), size=batch)
+        clean = latents.images(index, reduction)
+        timestep = torch.from_numpy(draw_timesteps(rng, batch, len(alphas)))
+        noise = torch.randn(clean.shape, generator=run.torch_rng(step))
+        signal, spread = alphas[timestep].sqrt()[:, None, None, None], (1 - alphas[timestep]).sqrt()[:, None, None, None]
+        ids, mask = captions.batch(index, rng.random(batch) < CAPTION_DROPPED)
+        with worker.autocast():
+            text = text_encoder(input_ids=ids, attention_mask=mask)[0]
+            predicted = transformer(
+                signal * clean + spread * noise, encoder_hidden_states=text, encoder_attention_mask=mask, timestep=timestep
+            ).sample
+        velocity = signal * noise - spread * clean  # Salimans & Ho, arXiv 2202.00512, equation 11
+        loss = functional.mse_loss(predicted.float(), velocity)
+        run.update(loss, {})
+    run.finish({"pictures": len(data), "tokens": len(tokenizer)})
+    if worker.is_first:
+        save_image_parts(
+            out / "model", vae=vae, transformer=transformer, text_encoder=text_encoder, tokenizer=tokenizer, scheduler=scheduler
+        )
+    worker.wait()
+
+
+def draw_timesteps(rng: np.random.Generator, count: int, timesteps: int) -> NDArray[np.int64]:
+    """Timesteps in [0, timesteps): part uniform, part crowded towards the clean end."""
+    uniform = rng.random(count)
+    crowded = np.where(rng.random(count) < LOW_NOISE_SHARE, uniform**2, uniform)
+    return (crowded * timesteps).astype(np.int64)
+
+
+def main() -> None:
+    """The command line of this stage."""
+    arguments = start_stage(stage_parser(__doc__, steps=6000).parse_args())
+    settings = RunSettings(arguments.steps, learning_rate=8e-4, warmup=300, ema=0.998, seed=arguments.seed)
+    # Packed once, before several processes want it.
+    frames = len(pack(arguments.data, arguments.out / "cache", arguments.frames))
+    launch(train, arguments.processes, arguments.data, frames, arguments.out, TinyArchitecture(), settings)
+
+
+if __name__ == "__main__":
+    main()
