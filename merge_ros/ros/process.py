@@ -17,7 +17,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run_node(make_node: Callable[[], Node], arguments: Sequence[str] | None = None) -> int:
-    """Spin a node until a signal comes or its context is shut down. The process is to exit then: it stays deaf to signals.
+    """Spin a node until a signal comes or its context is shut down; the process is to exit then.
 
     Args:
         make_node: makes the node, after rclpy is initialised. Its `destroy_node` lets go of all that it holds, in any

@@ -1,0 +1,159 @@
+"""Start the depth node and bring it to active: `ros2 launch merge_ros depth.launch.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lifecycle_msgs.msg
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    LogInfo,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+)
+from launch.conditions import IfCondition
+from launch.events import matches_action
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode
+from launch_ros.event_handlers import OnStateTransition
+from launch_ros.events.lifecycle import ChangeState
+from launch_ros.parameter_descriptions import ParameterValue
+
+from merge_ros.config import CHOICES
+from merge_ros.ros.parameters import DESCRIPTIONS, default_value
+
+# Beside this file, in an installation as in the source tree: found without any environment variable.
+CONFIG = Path(__file__).resolve().parents[1] / "config"
+PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+
+# Parameters that users set most; empty keeps what the parameter file says.
+OVERRIDES = (
+    *("model", "backend", "device", "precision"),
+    *("scale_source", "camera_height", "camera_pitch", "scale", "shift"),
+)
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments, then the node."""
+    arguments = [
+        DeclareLaunchArgument("image", default_value="/camera/image_raw", description="Topic of the camera image."),
+        DeclareLaunchArgument(
+            "camera_info", default_value="/camera/camera_info", description="Topic of the camera info of that image."
+        ),
+        DeclareLaunchArgument(
+            "params_file",
+            default_value=str(CONFIG / "depth.yaml"),
+            description="Parameter file; every parameter is listed in the default one.",
+        ),
+        *(
+            DeclareLaunchArgument(
+                name,
+                default_value="",
+                description=f"{DESCRIPTIONS[name]} Empty: as in params_file.",
+                choices=["", *CHOICES[name]] if name in CHOICES else None,
+            )
+            for name in OVERRIDES
+        ),
+        DeclareLaunchArgument("name", default_value="merge", description="Name of the node."),
+        DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node."),
+        DeclareLaunchArgument(
+            "use_sim_time", default_value="false", description="Take the time from /clock.", choices=["true", "false"]
+        ),
+        DeclareLaunchArgument(
+            "autostart",
+            default_value="true",
+            description="Configure and activate the node. When it cannot be configured it stays unconfigured, and says "
+            "why.",
+            choices=["true", "false"],
+        ),
+        DeclareLaunchArgument(
+            "log_level",
+            default_value="info",
+            description="Least severity of the node's log.",
+            choices=["debug", "info", "warn", "error", "fatal"],
+        ),
+        DeclareLaunchArgument(
+            "fastdds_profile",
+            default_value=str(CONFIG / "fastdds_shm.xml"),
+            description="Fast DDS profile that lets images pass through shared memory. Empty: Fast DDS's own defaults. "
+            f"Not used where {' or '.join(PROFILE_VARIABLES)} is set.",
+        ),
+    ]
+    return LaunchDescription([*arguments, OpaqueFunction(function=_start)])
+
+
+def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """The node, once the arguments have values."""
+
+    def value(name: str) -> str:
+        return LaunchConfiguration(name).perform(context)
+
+    entities: list[LaunchDescriptionEntity] = []
+    profile = value("fastdds_profile")
+    if profile and not any(context.environment.get(variable) for variable in PROFILE_VARIABLES):
+        entities.append(SetEnvironmentVariable(PROFILE_VARIABLES[0], _existing("fastdds_profile", profile)))
+
+    overrides: dict[str, object] = {name: _typed(name, value(name)) for name in OVERRIDES if value(name)}
+    overrides["use_sim_time"] = value("use_sim_time") == "true"
+    node = LifecycleNode(
+        package="merge_ros",
+        executable="depth_node",
+        name=value("name"),
+        namespace=value("namespace"),
+        parameters=[_existing("params_file", value("params_file")), overrides],
+        remappings=[("image", value("image")), ("camera_info", value("camera_info"))],
+        ros_arguments=["--log-level", f"{value('name')}:={value('log_level')}"],
+        output="both",
+    )
+    return [*entities, *_autostart(node)]
+
+
+def _autostart(node: LifecycleNode) -> list[LaunchDescriptionEntity]:
+    """The node, configured by an event, and activated when that has worked."""
+    wanted = IfCondition(LaunchConfiguration("autostart"))
+
+    def change(transition: int) -> EmitEvent:
+        event = ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition)
+        return EmitEvent(event=event, condition=wanted)
+
+    activate = OnStateTransition(
+        target_lifecycle_node=node,
+        start_state="configuring",
+        goal_state="inactive",
+        entities=[change(lifecycle_msgs.msg.Transition.TRANSITION_ACTIVATE)],
+    )
+    explain = OnStateTransition(
+        target_lifecycle_node=node,
+        start_state="configuring",
+        goal_state="unconfigured",
+        entities=[
+            LogInfo(
+                msg="The depth node could not be configured, for the reason that it logged. It stays unconfigured: set "
+                "its parameters (ros2 param set) and configure it again (ros2 lifecycle set), or stop it with Ctrl-C."
+            )
+        ],
+    )
+    return [
+        RegisterEventHandler(activate),
+        RegisterEventHandler(explain),
+        node,
+        change(lifecycle_msgs.msg.Transition.TRANSITION_CONFIGURE),
+    ]
+
+
+def _typed(parameter: str, text: str) -> object:
+    if isinstance(default_value(parameter), str):
+        return ParameterValue(text, value_type=str)  # or a model folder called 2024 would become a number
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{parameter}:={text}: a number is needed") from None
+
+
+def _existing(argument: str, path: str) -> str:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{argument}:={path}: there is no such file")
+    return path
