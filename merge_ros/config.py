@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from merge_ros.errors import ConfigurationError
 
 BUNDLED_MODEL = "merge-tiny"
-BACKENDS = ("torch",)
+BACKENDS = ("torch", "onnx", "openvino")
 PRECISIONS = ("fp32", "fp16", "bf16")
 SCALE_SOURCES = ("none", "fixed", "ground_plane")
 

@@ -12,7 +12,7 @@ from merge_ros.errors import ConfigurationError, MergeError
     ("kind", "values", "message"),
     [
         (EstimatorSettings, {"model": ""}, "model is empty"),
-        (EstimatorSettings, {"backend": "abacus"}, "allowed: torch"),
+        (EstimatorSettings, {"backend": "abacus"}, "allowed: torch, onnx, openvino"),
         (EstimatorSettings, {"precision": "int4"}, "allowed: fp32, fp16, bf16"),
         (EstimatorSettings, {"steps": -1}, "between 0 and 1000"),
         (EstimatorSettings, {"threads": -1}, "between 0"),

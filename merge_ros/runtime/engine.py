@@ -12,19 +12,17 @@ from merge_ros.errors import MissingDependencyError
 
 
 class DepthEngine(Protocol):
-    """A loaded model, ready to estimate relative depth."""
+    """A loaded model, ready to estimate relative depth.
 
-    @property
-    def description(self) -> str:
-        """One line: model, backend, device, precision, steps."""
+    Attributes:
+        description: one line with model, backend, device, precision and steps.
+        grid: image sides must be multiples of this many pixels.
+        native_pixels: number of pixels of an image that the model was made for.
+    """
 
-    @property
-    def grid(self) -> int:
-        """Image sides must be multiples of this many pixels."""
-
-    @property
-    def native_pixels(self) -> int:
-        """Number of pixels of an image that the model was made for."""
+    description: str
+    grid: int
+    native_pixels: int
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """[batch, H, W, 3] uint8 RGB, H and W multiples of `grid` -> [batch, H, W] relative depth in [0, 1], 0 near."""
@@ -35,15 +33,20 @@ def load_engine(settings: EstimatorSettings) -> DepthEngine:
 
     Raises:
         CheckpointError: the model cannot be loaded.
-        BackendError: the device is not there.
-        ConfigurationError: the checkpoint cannot be run with these steps.
+        BackendError: the device is not there, or the engine computes wrong depth.
+        ConfigurationError: the backend cannot run this checkpoint, precision or number of steps.
         MissingDependencyError: the backend's package is not installed.
     """
-    try:
-        import diffusers  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError(str(error.name), "torch", f"backend {settings.backend!r}") from error
-    from merge_ros.runtime.torch_engine import TorchEngine
+    if settings.backend == "onnx":
+        from merge_ros.runtime.onnx_engine import OnnxEngine
 
+        return OnnxEngine(settings)
+    if settings.backend == "openvino":
+        from merge_ros.runtime.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(settings)
+    try:
+        from merge_ros.runtime.torch_engine import TorchEngine
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(str(error.name), "torch", "backend 'torch'") from error
     return TorchEngine(settings)

@@ -1,0 +1,88 @@
+"""The folded depth path on OpenVINO: the fast engine for CPUs with bf16 arithmetic, and for Intel's iGPU and NPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from merge_ros.config import EstimatorSettings
+from merge_ros.errors import BackendError, CheckpointError, ConfigurationError, MissingDependencyError
+from merge_ros.runtime.export_cache import exported_model
+from merge_ros.runtime.exported import ExportedModel
+
+_HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+_CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16"}
+
+
+class OpenVinoEngine:
+    """Runs an exported model with OpenVINO; a `merge_ros.runtime.engine.DepthEngine`.
+
+    The graph is compiled once per batch and image size, at the first image of that size.
+
+    Raises:
+        MissingDependencyError: openvino is not installed.
+        BackendError: the device is not there, it lacks the precision, or the engine computes wrong depth.
+        CheckpointError: the model cannot be loaded.
+        ConfigurationError: a number of steps that this engine does not have.
+    """
+
+    def __init__(self, settings: EstimatorSettings) -> None:
+        try:
+            import openvino
+        except ImportError as error:
+            raise MissingDependencyError("openvino", "openvino", "backend 'openvino'") from error
+        if settings.steps > 1:
+            raise ConfigurationError(f"backend 'openvino' runs one step, not {settings.steps}")
+        self._core = openvino.Core()
+        self._device = settings.device.upper()
+        _check_device(self._core, self._device, settings.precision)
+        self._options: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": _HINTS[settings.precision],
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        if settings.threads and self._device == "CPU":
+            self._options["INFERENCE_NUM_THREADS"] = settings.threads
+        self._path = exported_model(settings)
+        try:
+            model = self._core.read_model(self._path)
+        except RuntimeError as error:
+            raise CheckpointError(f"{self._path} cannot be loaded by OpenVINO: {error}") from error
+        exported = ExportedModel.from_metadata(_metadata(model), str(self._path))
+        self.grid, self.native_pixels = exported.grid, exported.native_pixels
+        self.description = (
+            f"model {settings.model}, backend openvino, device {settings.device}, "
+            f"precision {settings.precision}, steps 1"
+        )
+        self._compiled: dict[tuple[int, ...], Any] = {}
+        exported.check(self, settings.precision, self.description)
+        self._compiled.clear()  # the check image's size is nobody's camera
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `DepthEngine.__call__`."""
+        if rgb.shape not in self._compiled:
+            model = self._core.read_model(self._path)
+            model.reshape(rgb.shape)
+            self._compiled[rgb.shape] = self._core.compile_model(model, self._device, self._options)
+        return np.array(self._compiled[rgb.shape](rgb)[0], np.float32)
+
+
+def _check_device(core: Any, device: str, precision: str) -> None:
+    if device not in core.available_devices:
+        raise BackendError(
+            f"backend 'openvino' has no device {device!r}; here are {', '.join(core.available_devices)}. "
+            "Nothing falls back by itself"
+        )
+    capabilities = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+    if _CAPABILITIES[precision] not in capabilities:
+        raise BackendError(
+            f"OpenVINO's {device} has no {precision} arithmetic here; it has {', '.join(sorted(capabilities))}"
+        )
+
+
+def _metadata(model: Any) -> dict[str, str]:
+    """The ONNX metadata, which OpenVINO keeps under `framework` in the model's runtime information."""
+    if "framework" not in model.rt_info:
+        return {}
+    return {key: str(entry.value) for key, entry in model.rt_info["framework"].items()}
