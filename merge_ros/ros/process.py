@@ -32,6 +32,7 @@ def run_node(make_node: Callable[[], Node], arguments: Sequence[str] | None = No
     for number in STOP_SIGNALS:
         signal.signal(number, interrupt)
     node: Node | None = None
+    executor: SingleThreadedExecutor | None = None
     try:
         rclpy.init(args=arguments)
         node = make_node()
@@ -45,6 +46,8 @@ def run_node(make_node: Callable[[], Node], arguments: Sequence[str] | None = No
         return 1
     finally:
         interrupt.armed = False
+        if executor is not None:
+            executor.shutdown(timeout_sec=0)  # an interrupted callback will never report that it has finished
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()

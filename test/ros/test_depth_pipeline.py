@@ -96,9 +96,7 @@ def test_depth_outside_the_range_is_nan_or_infinite() -> None:
         (info_of(640, 480), DepthStatus.INVALID_CAMERA_INFO, "640x480"),
     ],
 )
-def test_without_a_usable_info_only_relative_depth_is_there(
-    info: CameraInfo | None, code: int, words: str
-) -> None:
+def test_without_a_usable_info_only_relative_depth_is_there(info: CameraInfo | None, code: int, words: str) -> None:
     pipeline = DepthPipeline(brightness, FIXED)
     if info is not None:
         pipeline.add_info(info)

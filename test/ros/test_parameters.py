@@ -31,8 +31,11 @@ def test_every_setting_is_a_parameter_and_every_parameter_is_described() -> None
     assert set(DESCRIPTIONS) == set(PARAMETERS)
     assert set(RANGES) == set(NUMBERS)
     assert set(CHOICES) <= set(PARAMETERS)
-    fields = [f.name for section in dataclasses.fields(NodeSettings) for f in dataclasses.fields(
-        getattr(NodeSettings(), section.name))]
+    fields = [
+        f.name
+        for section in dataclasses.fields(NodeSettings)
+        for f in dataclasses.fields(getattr(NodeSettings(), section.name))
+    ]
     assert len(PARAMETERS) == len(fields)
 
 
@@ -91,8 +94,8 @@ def test_ranges_are_those_that_the_settings_hold(name: str) -> None:
         value = int(end) if whole else float(end)
         if (name, end) not in (("near", high), ("far", low)):  # near and far bound each other
             NodeSettings.from_values(DEFAULTS | others | {name: value})
-    beyond = (low - 1, high + 1) if whole else (math.nextafter(low, -math.inf), math.nextafter(high, math.inf), math.nan)
-    for value in beyond:
+    beyond = (math.nextafter(low, -math.inf), math.nextafter(high, math.inf), math.nan)
+    for value in (low - 1, high + 1) if whole else beyond:
         with pytest.raises(ConfigurationError, match=name):
             NodeSettings.from_values(DEFAULTS | others | {name: value})
 
