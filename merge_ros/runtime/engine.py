@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Protocol
 
 import numpy as np
@@ -45,6 +46,9 @@ def load_engine(settings: EstimatorSettings) -> DepthEngine:
         from merge_ros.runtime.openvino_engine import OpenVinoEngine
 
         return OpenVinoEngine(settings)
+    # OpenMP reads this when torch is first imported. Spinning workers take the processor from everything else between
+    # two parallel regions: on a busy machine a frame took seven times as long with them (docs/performance.md).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from merge_ros.runtime.torch_engine import TorchEngine
     except ModuleNotFoundError as error:
