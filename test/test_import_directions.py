@@ -50,9 +50,15 @@ THIRD_PARTIES = {
     "torch": ("torch", None, TORCH_PARTS),
     "transformers": ("transformers", None, TORCH_PARTS),
     "tensorboard": ("tensorboard", None, ("training",)),
+    "filelock": ("filelock", None, ("runtime",)),
+    "onnx": ("onnx", None, ("runtime",)),
+    "onnxruntime": ("onnxruntime", None, ("runtime",)),
+    "onnxscript": ("onnxscript", None, ("runtime",)),
+    "openvino": ("openvino", None, ("runtime",)),
     "mujoco": ("mujoco", None, ("simulation",)),
     "PIL": ("pillow", "python3-pil", ("demo",)),
     "rosbags": ("rosbags", None, ("demo",)),
+    "ruamel": ("ruamel-yaml", "python3-ruamel.yaml", ("demo",)),
 } | {
     package: (f"ros-jazzy-{package.replace('_', '-')}", package, ROS_PARTS)
     for package in (
