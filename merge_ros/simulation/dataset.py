@@ -92,7 +92,7 @@ def make_dataset(
     """
     if count < 1 or workers < 1:
         raise ConfigurationError(f"count={count} and workers={workers} must be at least 1")
-    settings = DatasetSettings(tuple(size), seed, views_per_room, photometric)  # type: ignore[arg-type]
+    settings = DatasetSettings((size[0], size[1]), seed, views_per_room, photometric)
     load_mujoco()  # fail here rather than in every worker
     lines, next_seed = _begin(out, settings)
     write = partial(_write_room, out, settings)
@@ -172,7 +172,9 @@ def _begin(out: Path, settings: DatasetSettings) -> tuple[list[str], int]:
     return keep, seeds[-1]
 
 
-def _ordered(pool: Any, write: Any, first_seed: int, have: int, count: int, ahead: int) -> Iterator[list[dict[str, Any]]]:
+def _ordered(
+    pool: Any, write: Any, first_seed: int, have: int, count: int, ahead: int
+) -> Iterator[list[dict[str, Any]]]:
     """Rooms in the order of their seeds, with a few always in work, until there are enough frames."""
     pending = [pool.apply_async(write, (first_seed + offset,)) for offset in range(ahead)]
     next_seed = first_seed + ahead

@@ -105,7 +105,7 @@ def plan_path(scene: Scene, rng: np.random.Generator, settings: DriveSettings) -
     for _start in range(8):
         if not len(cells):
             break
-        route = [tuple(int(i) for i in cells[rng.integers(len(cells))])]
+        route = [_cell(cells[rng.integers(len(cells))])]
         for _leg in range(LEGS_TRIED):
             leg = _next_leg(free, cells, route, rng)
             if leg is None:
@@ -132,7 +132,7 @@ def clearance_map(scene: Scene) -> NDArray[np.float64]:
     for thing in scene.things:
         if thing.solid:
             clearance = np.minimum(clearance, np.hypot(x - thing.x, y - thing.y) - thing.radius)
-    return clearance
+    return np.asarray(clearance)
 
 
 def smooth(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -170,6 +170,10 @@ def timed(points: NDArray[np.float64], settings: DriveSettings) -> NDArray[np.fl
 Cell = tuple[int, int]
 
 
+def _cell(index: NDArray[np.intp]) -> Cell:
+    return int(index[0]), int(index[1])
+
+
 def _next_leg(
     free: NDArray[np.bool_], cells: NDArray[np.intp], route: list[Cell], rng: np.random.Generator
 ) -> list[Cell] | None:
@@ -183,12 +187,12 @@ def _next_leg(
         distance = float(np.hypot(*offset))
         if distance * CELL < 1.0 or (forward.any() and offset @ forward < 0.2 * distance * np.hypot(*forward)):
             continue
-        leg = shortest_path(free, route[-1], (int(goal[0]), int(goal[1])))
+        leg = shortest_path(free, route[-1], _cell(goal))
         if leg:
             return leg
     # Boxed in: turning round is allowed when nothing lies ahead.
     goal = cells[rng.integers(len(cells))]
-    return shortest_path(free, route[-1], (int(goal[0]), int(goal[1]))) or None
+    return shortest_path(free, route[-1], _cell(goal)) or None
 
 
 def shortest_path(free: NDArray[np.bool_], start: Cell, goal: Cell) -> list[Cell]:

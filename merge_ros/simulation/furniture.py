@@ -143,7 +143,9 @@ def cabinet(rng: np.random.Generator) -> Draft:
         draft.box((x, x + 0.004), (y_cut - 0.008, y_cut + 0.008), (0.06, float(height) - 0.02), rgb=(0.1, 0.1, 0.1))
     for door in range(doors):
         y_knob = -y + 2 * y * (door + 0.8) / doors
-        draft.box((x, x + 0.03), (y_knob - 0.01, y_knob + 0.01), (height * 0.5, height * 0.5 + 0.1), rgb=(0.8, 0.8, 0.8))
+        draft.box(
+            (x, x + 0.03), (y_knob - 0.01, y_knob + 0.01), (height * 0.5, height * 0.5 + 0.1), rgb=(0.8, 0.8, 0.8)
+        )
     return draft
 
 
@@ -211,7 +213,12 @@ def plant(rng: np.random.Generator) -> Draft:
             (rng.uniform(0.06, 0.16), rng.uniform(0.04, 0.12), rng.uniform(0.05, 0.2)),
             (reach * np.cos(angle), reach * np.sin(angle), 2 * pot + height * rng.uniform(0.35, 1.0)),
             rgb=sample_rgb(rng, "green"),
-            quaternion=(float(np.cos(turn)), float(np.sin(turn) * np.cos(angle)), float(np.sin(turn) * np.sin(angle)), 0.0),
+            quaternion=(
+                float(np.cos(turn)),
+                float(np.sin(turn) * np.cos(angle)),
+                float(np.sin(turn) * np.sin(angle)),
+                0.0,
+            ),
         )
     return draft
 
@@ -219,16 +226,22 @@ def plant(rng: np.random.Generator) -> Draft:
 def person(rng: np.random.Generator) -> Draft:
     height = rng.uniform(1.5, 1.9)
     draft = _draft(rng, 0.24, 0.3, FURNITURE, (CLOTH, PAINT))
-    skin = tuple(np.array((0.95, 0.75, 0.6)) * rng.uniform(0.35, 1.0))
+    tone = rng.uniform(0.35, 1.0)
+    skin = (0.95 * tone, 0.75 * tone, 0.6 * tone)
     trousers = _other(rng)
     hip, neck = 0.5 * height, 0.82 * height
     step = rng.uniform(0, 0.16)
     for side in (-1, 1):
         draft.add("capsule", (0.075, hip / 2 - 0.07, 0), (side * step, side * 0.1, hip / 2), rgb=trousers)
-        draft.box((side * step - 0.08, side * step + 0.16), (side * 0.1 - 0.05, side * 0.1 + 0.05), (0, 0.07), rgb=(0.1, 0.08, 0.08))
+        draft.box(
+            (side * step - 0.08, side * step + 0.16),
+            (side * 0.1 - 0.05, side * 0.1 + 0.05),
+            (0, 0.07),
+            rgb=(0.1, 0.08, 0.08),
+        )
         draft.add("capsule", (0.05, 0.24, 0), (-side * step * 0.6, side * 0.25, hip + 0.22))
     draft.add("ellipsoid", (0.13, 0.2, (neck - hip) / 2 + 0.06), (0, 0, (neck + hip) / 2))
-    draft.add("ellipsoid", (0.1, 0.09, 0.125), (0, 0, neck + 0.15), rgb=skin)  # type: ignore[arg-type]
+    draft.add("ellipsoid", (0.1, 0.09, 0.125), (0, 0, neck + 0.15), rgb=skin)
     draft.add("ellipsoid", (0.105, 0.1, 0.09), (-0.02, 0, neck + 0.21), rgb=_other(rng))
     return draft
 

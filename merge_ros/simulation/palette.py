@@ -24,7 +24,21 @@ COLOURS: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, 
 }
 
 VIVID = ("red", "orange", "yellow", "green", "teal", "blue", "purple", "pink")
-WALL = ("white", "white", "beige", "beige", "grey", "yellow", "green", "teal", "blue", "pink", "red", "orange", "purple")
+WALL = (
+    "white",
+    "white",
+    "beige",
+    "beige",
+    "grey",
+    "yellow",
+    "green",
+    "teal",
+    "blue",
+    "pink",
+    "red",
+    "orange",
+    "purple",
+)
 FLOOR = ("brown", "brown", "beige", "grey", "grey", "white", "black", "red", "green", "blue", "teal")
 FURNITURE = ("brown", "brown", "white", "black", "grey", "beige", *VIVID)
 

@@ -54,15 +54,16 @@ def photograph(
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
         raise InputError(f"image is {rgb.dtype} {rgb.shape}; allowed: uint8 [height, width, 3]")
     camera = camera or Photometric()
-    image = rgb.astype(np.float32) / 255
+    image = np.asarray(rgb / np.float32(255), np.float32)
     gain = 2 ** rng.uniform(-camera.exposure, camera.exposure) * np.exp(rng.normal(0, camera.colour_cast, 3))
-    image = np.clip(image * gain.astype(np.float32), 0, 1) ** np.float32(1 + rng.uniform(-camera.gamma, camera.gamma))
+    gamma = 1 + rng.uniform(-camera.gamma, camera.gamma)
+    image = np.power(np.clip(image * gain, 0, 1), gamma).astype(np.float32)
     sigma = rng.uniform(0, camera.blur) * rgb.shape[1] / 256
     if sigma > 0.2:  # below that a Gaussian of whole pixels is the identity
-        image = cv2.GaussianBlur(image, (0, 0), sigma)
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
     image += rng.normal(0, rng.uniform(0, camera.noise) / 255, image.shape).astype(np.float32)
     noisy = (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
     quality = int(rng.integers(camera.jpeg_quality[0], camera.jpeg_quality[1] + 1))
     _, packed = cv2.imencode(".jpg", noisy[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded = cv2.imdecode(packed, cv2.IMREAD_COLOR)
-    return np.ascontiguousarray(decoded[..., ::-1]).astype(np.uint8, copy=False)
+    decoded = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
+    return np.ascontiguousarray(decoded[..., ::-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes.util
+import importlib
 import math
 import os
 from functools import lru_cache
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from merge_ros.errors import InputError, MissingDependencyError
+from merge_ros.errors import ConfigurationError, InputError, MissingDependencyError
 from merge_ros.geometry.camera import Camera
 from merge_ros.simulation.scene import Part, Scene
 
@@ -26,7 +27,8 @@ class GraphicsLibraryError(MissingDependencyError):
     def __init__(self, wanted: str) -> None:
         ImportError.__init__(
             self,
-            f"off-screen rendering needs {wanted}: apt-get install libegl1 libgl1 (or libosmesa6, with MUJOCO_GL=osmesa)",
+            f"off-screen rendering needs {wanted}: apt-get install libegl1 libgl1 "
+            "(or libosmesa6, with MUJOCO_GL=osmesa)",
         )
 
 
@@ -35,9 +37,12 @@ def load_mujoco() -> Any:
 
     Raises:
         MissingDependencyError: MuJoCo or the OpenGL library is not installed; the message names the package.
+        ConfigurationError: MUJOCO_GL names a backend that needs a display.
     """
     chosen = os.environ.get("MUJOCO_GL", "").lower()
-    if chosen in LIBRARIES and ctypes.util.find_library(LIBRARIES[chosen][0]) is None:
+    if chosen and chosen not in LIBRARIES:
+        raise ConfigurationError(f"MUJOCO_GL={chosen} cannot render without a display; allowed: egl, osmesa, or unset")
+    if chosen and ctypes.util.find_library(LIBRARIES[chosen][0]) is None:
         raise GraphicsLibraryError(f"the library lib{LIBRARIES[chosen][0]} (MUJOCO_GL={chosen})")
     if not chosen:
         found = [name for name, (library, _) in LIBRARIES.items() if ctypes.util.find_library(library)]
@@ -55,8 +60,11 @@ def load_mujoco() -> Any:
 
 @lru_cache(maxsize=1)
 def _shared_context() -> Any:
-    # One OpenGL context per process: a new one for each scene would compile all shaders again (0.2 s).
-    return load_mujoco().GLContext(64, 64)
+    # One OpenGL context per process: a new one for each scene would compile all shaders again (0.2 s). Taken by name,
+    # because mujoco.GLContext is what MUJOCO_GL said when somebody first imported mujoco.
+    load_mujoco()
+    backend = importlib.import_module(f"mujoco.{os.environ['MUJOCO_GL'].lower()}")
+    return backend.GLContext(64, 64)
 
 
 class SceneRenderer:

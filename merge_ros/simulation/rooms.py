@@ -11,7 +11,19 @@ from merge_ros.simulation.palette import FLOOR, FURNITURE, WALL, sample_rgb
 from merge_ros.simulation.scene import Light, Part, Scene, Surface, Thing, Vector
 from merge_ros.simulation.textures import make_texture
 
-FLOOR_TEXTURES = ("plain", "wooden", "wooden", "wooden", "tiled", "tiled", "tiled", "checkered", "carpet", "carpet", "plaster")
+FLOOR_TEXTURES = (
+    "plain",
+    "wooden",
+    "wooden",
+    "wooden",
+    "tiled",
+    "tiled",
+    "tiled",
+    "checkered",
+    "carpet",
+    "carpet",
+    "plaster",
+)
 WALL_TEXTURES = ("plain", "plain", "plaster", "plaster", "brick", "striped", "wooden", "tiled", "dotted")
 SIZES = {  # kind: probability, length, width, height in metres, things per square metre
     "room": (0.7, (3.5, 8.0), (3.0, 6.5), (2.3, 3.2), (0.25, 0.65)),
@@ -39,7 +51,16 @@ def make_room(rng: np.random.Generator) -> Scene:
     openings = _openings(rng, (length, width, height), parts)
     lights = _lights(rng, (length, width, height), openings, parts)
     return Scene(
-        kind, length, width, height, tuple(parts), surfaces, tuple(lights), rng.uniform(0.25, 0.5), tuple(things), caption_start
+        kind,
+        length,
+        width,
+        height,
+        tuple(parts),
+        surfaces,
+        tuple(lights),
+        rng.uniform(0.25, 0.5),
+        tuple(things),
+        caption_start,
     )
 
 
@@ -50,20 +71,25 @@ def _object_surfaces(rng: np.random.Generator) -> dict[str, Surface]:
     return {
         WOOD: Surface(make_texture(rng, "wooden", white, white), specular=rng.uniform(0, 0.3)),
         CLOTH: Surface(make_texture(rng, cloth, white, (0.6, 0.6, 0.6)), specular=0.0),
-        PAINT: Surface(make_texture(rng, "plain", white, white), specular=rng.uniform(0.05, 0.5), shininess=rng.uniform(0.1, 0.8)),
+        PAINT: Surface(
+            make_texture(rng, "plain", white, white), specular=rng.uniform(0.05, 0.5), shininess=rng.uniform(0.1, 0.8)
+        ),
         "glow": Surface(None, emission=0.9),
     }
 
 
-def _shell(
-    rng: np.random.Generator, kind: str, size: Vector, parts: list[Part], surfaces: dict[str, Surface]
-) -> str:
+def _shell(rng: np.random.Generator, kind: str, size: Vector, parts: list[Part], surfaces: dict[str, Surface]) -> str:
     length, width, height = size
     floor_colour, floor_texture = str(rng.choice(FLOOR)), str(rng.choice(FLOOR_TEXTURES))
     wall_colour, wall_texture = str(rng.choice(WALL)), str(rng.choice(WALL_TEXTURES))
     tile = rng.uniform(0.5, 1.4)
     surfaces["floor"] = Surface(
-        make_texture(rng, floor_texture, sample_rgb(rng, floor_colour), sample_rgb(rng, str(rng.choice(["white", "black", "beige", "grey"])))),
+        make_texture(
+            rng,
+            floor_texture,
+            sample_rgb(rng, floor_colour),
+            sample_rgb(rng, str(rng.choice(["white", "black", "beige", "grey"]))),
+        ),
         (1 / tile, 1 / tile),
         on_plane=True,
         specular=rng.uniform(0, 0.3),
@@ -71,11 +97,16 @@ def _shell(
     )
     tile = rng.uniform(0.6, 1.6)
     surfaces["wall"] = Surface(
-        make_texture(rng, wall_texture, sample_rgb(rng, wall_colour), sample_rgb(rng, "white")), (1 / tile, 1 / tile), on_plane=True, specular=0.0
+        make_texture(rng, wall_texture, sample_rgb(rng, wall_colour), sample_rgb(rng, "white")),
+        (1 / tile, 1 / tile),
+        on_plane=True,
+        specular=0.0,
     )
     ceiling = str(rng.choice(["white", "white", "white", "beige", "grey"]))
     surfaces["ceiling"] = Surface(
-        make_texture(rng, str(rng.choice(["plain", "plain", "tiled", "plaster", "wooden"])), sample_rgb(rng, ceiling), (1, 1, 1)),
+        make_texture(
+            rng, str(rng.choice(["plain", "plain", "tiled", "plaster", "wooden"])), sample_rgb(rng, ceiling), (1, 1, 1)
+        ),
         (0.9, 0.9),
         on_plane=True,
         specular=0.0,
@@ -90,8 +121,12 @@ def _shell(
     parts.append(Part("plane", (half_y, half_z, 0), (0, half_y, half_z), (0.5, 0.5, 0.5, 0.5), material="wall"))
     parts.append(Part("plane", (half_y, half_z, 0), (length, half_y, half_z), (0.5, 0.5, -0.5, -0.5), material="wall"))
     if rng.random() < 0.6:
-        _skirting(sample_rgb(rng, str(rng.choice(["white", "brown", "grey", "black"]))), size, rng.uniform(0.05, 0.15), parts)
-    floor = "floor" if floor_texture == "plain" else f"{'concrete' if floor_texture == 'plaster' else floor_texture} floor"
+        _skirting(
+            sample_rgb(rng, str(rng.choice(["white", "brown", "grey", "black"]))), size, rng.uniform(0.05, 0.15), parts
+        )
+    floor = (
+        "floor" if floor_texture == "plain" else f"{'concrete' if floor_texture == 'plaster' else floor_texture} floor"
+    )
     wall = "walls" if wall_texture in ("plain", "plaster") else f"{wall_texture} walls"
     return f"a {kind} with {wall_colour} {wall} and a {floor_colour} {floor}"
 
@@ -170,13 +205,29 @@ def _multiply(a: tuple[float, ...], b: tuple[float, ...]) -> tuple[float, float,
     )
 
 
+def _scaled(rgb: Vector, factor: float) -> Vector:
+    return rgb[0] * factor, rgb[1] * factor, rgb[2] * factor
+
+
 def _on_wall(
-    size: Vector, wall: int, along: float, z: float, half_along: float, half_z: float, thickness: float, rgb: Vector, material: str = ""
+    size: Vector,
+    wall: int,
+    along: float,
+    z: float,
+    half_along: float,
+    half_z: float,
+    thickness: float,
+    rgb: Vector,
+    material: str = "",
 ) -> Part:
     length, width, _ = size
     if wall < 2:
-        return Part("box", (half_along, thickness, half_z), (along, 0.0 if wall == 0 else width, z), rgb=rgb, material=material)
-    return Part("box", (thickness, half_along, half_z), (0.0 if wall == 2 else length, along, z), rgb=rgb, material=material)
+        return Part(
+            "box", (half_along, thickness, half_z), (along, 0.0 if wall == 0 else width, z), rgb=rgb, material=material
+        )
+    return Part(
+        "box", (thickness, half_along, half_z), (0.0 if wall == 2 else length, along, z), rgb=rgb, material=material
+    )
 
 
 def _openings(rng: np.random.Generator, size: Vector, parts: list[Part]) -> list[Vector]:
@@ -190,7 +241,10 @@ def _openings(rng: np.random.Generator, size: Vector, parts: list[Part]) -> list
             choice = rng.random()
             centre = along + rng.uniform(0.6, 0.9)
             if choice < 0.18:
-                frame, door = sample_rgb(rng, str(rng.choice(["white", "brown", "grey"]))), sample_rgb(rng, str(rng.choice(FURNITURE)))
+                frame, door = (
+                    sample_rgb(rng, str(rng.choice(["white", "brown", "grey"]))),
+                    sample_rgb(rng, str(rng.choice(FURNITURE))),
+                )
                 top = min(2.05, height - 0.1)
                 parts.append(_on_wall(size, wall, centre, top / 2, 0.5, top / 2, 0.02, frame))
                 parts.append(_on_wall(size, wall, centre, top / 2 - 0.03, 0.43, top / 2 - 0.03, 0.03, door))
@@ -198,16 +252,22 @@ def _openings(rng: np.random.Generator, size: Vector, parts: list[Part]) -> list
             elif choice < 0.38:
                 half, half_z = rng.uniform(0.35, 0.55), rng.uniform(0.35, 0.6)
                 z = min(1.5, height - half_z - 0.15)
-                parts.append(_on_wall(size, wall, centre, z, half + 0.05, half_z + 0.05, 0.03, sample_rgb(rng, "white")))
-                sky = tuple(np.array((0.75, 0.87, 1.0)) * rng.uniform(0.75, 1.0))
-                parts.append(_on_wall(size, wall, centre, z, half, half_z, 0.035, sky, "glow"))  # type: ignore[arg-type]
+                parts.append(
+                    _on_wall(size, wall, centre, z, half + 0.05, half_z + 0.05, 0.03, sample_rgb(rng, "white"))
+                )
+                sky = _scaled((0.75, 0.87, 1.0), rng.uniform(0.75, 1.0))
+                parts.append(_on_wall(size, wall, centre, z, half, half_z, 0.035, sky, "glow"))
                 parts.append(_on_wall(size, wall, centre, z, 0.02, half_z, 0.04, sample_rgb(rng, "white")))
                 windows.append((centre, z, float(wall)))
             elif choice < 0.5:
                 half, half_z = rng.uniform(0.15, 0.45), rng.uniform(0.15, 0.4)
                 z = min(1.5, height - half_z - 0.15)
                 parts.append(_on_wall(size, wall, centre, z, half + 0.03, half_z + 0.03, 0.015, (0.1, 0.1, 0.1)))
-                parts.append(_on_wall(size, wall, centre, z, half, half_z, 0.02, sample_rgb(rng, str(rng.choice(FURNITURE))), CLOTH))
+                parts.append(
+                    _on_wall(
+                        size, wall, centre, z, half, half_z, 0.02, sample_rgb(rng, str(rng.choice(FURNITURE))), CLOTH
+                    )
+                )
             along = centre + rng.uniform(0.6, 1.6)
     return windows
 
@@ -219,13 +279,15 @@ def _lights(rng: np.random.Generator, size: Vector, windows: list[Vector], parts
     lights = []
     for index in range(count):
         x, y = rng.uniform(0.2, 0.8) * length, rng.uniform(0.2, 0.8) * width
-        tint = np.array((1.0, rng.uniform(0.85, 1.0), rng.uniform(0.7, 1.0)))
-        rgb = tuple(tint * rng.uniform(0.6, 1.0) / math.sqrt(count))
+        tint = (1.0, rng.uniform(0.85, 1.0), rng.uniform(0.7, 1.0))
+        rgb = _scaled(tint, rng.uniform(0.6, 1.0) / math.sqrt(count))
         direction = (rng.normal(0, 0.25), rng.normal(0, 0.25), -1.0)
         # Shadow passes cost as much as the picture: one caster is enough to see where things stand.
-        lights.append(Light((x, y, height - 0.12), direction, rgb, 88.0, shadows and index == 0))  # type: ignore[arg-type]
+        lights.append(Light((x, y, height - 0.12), direction, rgb, 88.0, shadows and index == 0))
         if rng.random() < 0.8:
-            parts.append(Part("box", (rng.uniform(0.1, 0.5), 0.12, 0.03), (x, y, height), rgb=(1, 1, 1), material="glow"))
+            parts.append(
+                Part("box", (rng.uniform(0.1, 0.5), 0.12, 0.03), (x, y, height), rgb=(1, 1, 1), material="glow")
+            )
     if windows:
         along, z, wall = windows[int(rng.integers(len(windows)))]
         places = (
@@ -235,6 +297,6 @@ def _lights(rng: np.random.Generator, size: Vector, windows: list[Vector], parts
             ((length - 0.1, along, z), (-1.0, rng.normal(0, 0.4), -0.7)),
         )
         position, direction = places[int(wall)]
-        rgb = tuple(np.array((0.95, 0.97, 1.0)) * rng.uniform(0.2, 0.6))
-        lights.append(Light(position, direction, rgb, 70.0, False))  # type: ignore[arg-type]
+        rgb = _scaled((0.95, 0.97, 1.0), rng.uniform(0.2, 0.6))
+        lights.append(Light(position, direction, rgb, 70.0, False))
     return lights

@@ -20,17 +20,19 @@ def smooth_noise(rng: np.random.Generator, cells_y: int, cells_x: int) -> Shade:
     wrapped = np.pad(coarse, 2, mode="wrap")
     scale_y, scale_x = SIDE // cells_y, SIDE // cells_x
     fine = cv2.resize(wrapped, (wrapped.shape[1] * scale_x, wrapped.shape[0] * scale_y), interpolation=cv2.INTER_CUBIC)
-    inner: Shade = fine[2 * scale_y : 2 * scale_y + cells_y * scale_y, 2 * scale_x : 2 * scale_x + cells_x * scale_x]
-    return inner
+    return np.asarray(fine, np.float64)[
+        2 * scale_y : 2 * scale_y + cells_y * scale_y, 2 * scale_x : 2 * scale_x + cells_x * scale_x
+    ]
 
 
 def cloudy(rng: np.random.Generator) -> Shade:
     """Noise of several octaves, as plaster, carpet and concrete have it."""
-    return sum(smooth_noise(rng, cells, cells) * 0.5**octave for octave, cells in enumerate((4, 8, 16, 32))) / 1.6
+    octaves = [smooth_noise(rng, cells, cells) * 0.5**octave for octave, cells in enumerate((4, 8, 16, 32))]
+    return np.asarray(np.sum(octaves, axis=0) / 1.6)
 
 
 def _mix(shade: Shade, base: Colour) -> NDArray[np.float64]:
-    return np.clip(shade[..., None] * np.array(base), 0, 1)
+    return np.asarray(np.clip(shade[..., None] * np.array(base), 0, 1))
 
 
 def plain(rng: np.random.Generator, base: Colour, other: Colour) -> NDArray[np.float64]:

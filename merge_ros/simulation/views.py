@@ -48,7 +48,7 @@ class RobotView:
             low, high = getattr(self, name)
             if not low <= high:
                 raise ConfigurationError(f"RobotView.{name}=({low}, {high}): the first must not exceed the second")
-        if self.height[0] <= 0 or not 0 < self.fov[0] or self.fov[1] >= 180 or self.roll < 0 or self.clearance <= 0:
+        if self.height[0] <= 0 or self.fov[0] <= 0 or self.fov[1] >= 180 or self.roll < 0 or self.clearance <= 0:
             raise ConfigurationError(f"{self}: heights, fields of view (below 180) and clearance must be positive")
 
 

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from merge_ros.errors import ConfigurationError
+from merge_ros.training.compute import LOG_FORMAT
 
 
 def stage_parser(text: str | None, steps: int) -> argparse.ArgumentParser:
@@ -27,7 +28,7 @@ def start_stage(arguments: argparse.Namespace) -> argparse.Namespace:
     Raises:
         ConfigurationError: fewer than one step.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    if arguments.steps < 1:
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, datefmt="%H:%M:%S")
+    if getattr(arguments, "steps", 1) < 1:
         raise ConfigurationError(f"--steps {arguments.steps} must be at least 1")
     return arguments

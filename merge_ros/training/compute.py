@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import logging
 import os
+import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +18,12 @@ import torch
 import torch.distributed as dist
 from diffusers.models.attention_processor import Attention, AttnProcessor
 from torch import nn
+from torch.multiprocessing.spawn import spawn
 
 from merge_ros.errors import ConfigurationError
+
+LOG_FORMAT = "%(asctime)s %(message)s"
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,8 @@ class Worker:
         flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         dist.all_reduce(flat)
         flat /= self.count
-        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        parts = torch.split(flat, [gradient.numel() for gradient in gradients])
+        for gradient, mean in zip(gradients, parts, strict=True):
             gradient.copy_(mean.view_as(gradient))
 
     def wait(self) -> None:
@@ -89,10 +98,16 @@ def launch(train: Callable[..., None], processes: int, *arguments: Any) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    torch.multiprocessing.spawn(_start, (train, processes, port, bf16, arguments), nprocs=processes)  # type: ignore[no-untyped-call]
+    spawn(_start, (train, processes, port, bf16, arguments), nprocs=processes)  # type: ignore[no-untyped-call]
 
 
-def _start(rank: int, train: Callable[..., None], count: int, port: int, bf16: bool, arguments: tuple[Any, ...]) -> None:
+def _start(
+    rank: int, train: Callable[..., None], count: int, port: int, bf16: bool, arguments: tuple[Any, ...]
+) -> None:
+    if sys.platform == "linux":
+        # Die with the parent, however it dies: an orphan would go on training into the same files.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, datefmt="%H:%M:%S")
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.set_num_threads(1)
     store = f"tcp://127.0.0.1:{port}"

@@ -76,6 +76,18 @@ def normalise_depth(metres: NDArray[np.float32], near: float, far: float) -> NDA
     return np.where(metres > 0, scaled, 1.0).astype(np.float32)
 
 
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """A stored picture, [height, width, 3] RGB.
+
+    Raises:
+        DatasetError: the file is missing or is no image.
+    """
+    stored = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if stored is None:
+        raise DatasetError(f"{path} is not a readable image")
+    return np.ascontiguousarray(np.asarray(stored, np.uint8)[..., ::-1])
+
+
 def read_depth(path: Path) -> NDArray[np.float32]:
     """A stored depth map in metres, 0 where unknown.
 
@@ -114,11 +126,11 @@ def pack(folder: Path, cache: Path, limit: int | None = None) -> PackedData:
         depth = np.lib.format.open_memmap(partial_depth, "w+", np.uint16, (count, height, width))
         ranges = np.empty((count, 2), np.float32)
         for row, record in enumerate(tqdm(records, desc="packing frames", unit="frame")):
-            image = cv2.imread(str(folder / "rgb" / f"{record['name']}.jpg"))
+            image = read_image(folder / "rgb" / f"{record['name']}.jpg")
             metres = read_depth(folder / "depth" / f"{record['name']}.png")
-            if image is None or image.shape[:2] != (height, width) or metres.shape != (height, width):
-                raise DatasetError(f"frame {record['name']} of {folder} is unreadable or not {width}x{height}")
-            rgb[row] = image[..., ::-1]
+            if image.shape[:2] != (height, width) or metres.shape != (height, width):
+                raise DatasetError(f"frame {record['name']} of {folder} is not {width}x{height}")
+            rgb[row] = image
             ranges[row] = near, far = depth_range(metres)
             depth[row] = np.round((normalise_depth(metres, near, far) + 1) * 32767.5)
         rgb.flush()

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, PixArtTransformer2DModel
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from transformers import AutoTokenizer, T5EncoderModel
@@ -92,7 +93,7 @@ def train(
 
 def new_converter(backbone: PixArtTransformer2DModel, shape: TinyArchitecture) -> PixArtConverter:
     """Converters that start as the frozen blocks of their groups, and see the image through the frozen embedding."""
-    converter = PixArtConverter.for_backbone(
+    converter: PixArtConverter = PixArtConverter.for_backbone(
         backbone,
         shape.groups,
         ff_mult=shape.ff_mult,
@@ -115,10 +116,11 @@ def decode_without_clamp(vae: AutoencoderKL, latents: Tensor) -> Tensor:
     return decoded
 
 
-def true_metres(data: PackedData, index: np.ndarray, size: tuple[int, int]) -> Tensor:
+def true_metres(data: PackedData, index: NDArray[np.intp], size: tuple[int, int]) -> Tensor:
     """True depth of some frames in metres, clipped at its quantiles: [batch, height, width]."""
     relative = functional.interpolate(data.depths(index)[:, :1], size, mode="area")[:, 0] / 2 + 0.5
-    near, far = torch.from_numpy(data.metres[index]).T[:, :, None, None]
+    ranges = torch.from_numpy(data.metres[index])
+    near, far = ranges[:, :1, None], ranges[:, 1:, None]
     return near + relative * (far - near)
 
 
@@ -134,7 +136,8 @@ def aligned_abs_rel(predicted: Tensor, metres: Tensor) -> Tensor:
     covariance = ((p - p_mean) * (z - z_mean)).mean(1, keepdim=True)
     scale = covariance / ((p - p_mean).square().mean(1, keepdim=True) + 1e-4)
     aligned = (p - p_mean) * scale + z_mean
-    return ((aligned - z).abs() / z).mean()
+    error: Tensor = ((aligned - z).abs() / z).mean()
+    return error
 
 
 def checksum(module: torch.nn.Module) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 
 from merge_ros.config import EstimatorSettings
@@ -25,7 +26,7 @@ from merge_ros.evaluation.metrics import DepthMetrics, aligned_metrics, metric_m
 from merge_ros.model.autoencoder import decode_depth, encode
 from merge_ros.model.checkpoint import load_checkpoint
 from merge_ros.simulation.dataset import read_index
-from merge_ros.training.data import depth_range, normalise_depth, read_depth
+from merge_ros.training.data import depth_range, normalise_depth, read_depth, read_image
 
 CLIP = (0.1, 65.0)  # metres: what the stored 16-bit depth can hold
 MEAN_MAP_FRAMES = 500
@@ -34,7 +35,9 @@ SHEET_COLUMNS, SHEET_ROWS = 4, 6
 Depth = NDArray[np.float32]
 
 
-def evaluate(model: Path, folder: Path, train: Path, limit: int | None = None) -> tuple[dict[str, object], list[tuple[float, str, Depth]]]:
+def evaluate(
+    model: Path, folder: Path, train: Path, limit: int | None = None
+) -> tuple[dict[str, object], list[tuple[float, str, Depth]]]:
     """Measure a model and the baselines.
 
     Args:
@@ -58,18 +61,18 @@ def evaluate(model: Path, folder: Path, train: Path, limit: int | None = None) -
     found: dict[str, list[DepthMetrics]] = {}
     predictions, seconds = [], []
     for name in names:
-        image = cv2.imread(str(folder / "rgb" / f"{name}.jpg"))
+        image = read_image(folder / "rgb" / f"{name}.jpg")
         truth = read_depth(folder / "depth" / f"{name}.png")
         valid = truth > 0
         start = time.perf_counter()
-        predicted = estimator(np.ascontiguousarray(image[..., ::-1]))
+        predicted = estimator(image)
         seconds.append(time.perf_counter() - start)
         height, width = truth.shape
         rows = np.repeat(-np.linspace(0, 1, height, dtype=np.float32)[:, None], width, 1)
         candidates = {
             "model": predicted,
             "vertical gradient": rows,
-            "mean map": cv2.resize(mean_map, (width, height)),
+            "mean map": np.asarray(cv2.resize(mean_map, (width, height)), np.float32),
             "vae round trip": round_trip(vae, truth),
         }
         for label, candidate in candidates.items():
@@ -96,15 +99,15 @@ def mean_depth(folder: Path, frames: int) -> Depth:
     for record in read_index(folder)[:frames]:
         metres = read_depth(folder / "depth" / f"{record['name']}.png")
         maps.append(normalise_depth(metres, *depth_range(metres)))
-    return np.mean(maps, axis=0, dtype=np.float32)
+    return np.asarray(np.mean(maps, axis=0), np.float32)
 
 
 @torch.inference_mode()
-def round_trip(vae: torch.nn.Module, metres: Depth) -> Depth:
+def round_trip(vae: AutoencoderKL, metres: Depth) -> Depth:
     """True depth through the autoencoder: the best that any converter can reach."""
     depth = torch.from_numpy(normalise_depth(metres, *depth_range(metres)))
-    latent = encode(vae, depth[None, None].expand(-1, 3, -1, -1))  # type: ignore[arg-type]
-    return decode_depth(vae, latent)[0].numpy()  # type: ignore[arg-type]
+    latent = encode(vae, depth[None, None].expand(-1, 3, -1, -1))
+    return decode_depth(vae, latent)[0].numpy()
 
 
 def sheet(folder: Path, predictions: list[tuple[float, str, Depth]]) -> NDArray[np.uint8]:
@@ -114,13 +117,15 @@ def sheet(folder: Path, predictions: list[tuple[float, str, Depth]]) -> NDArray[
     cells = []
     for index in chosen:
         error, name, predicted = ordered[index]
-        image = cv2.imread(str(folder / "rgb" / f"{name}.jpg"))
+        image = read_image(folder / "rgb" / f"{name}.jpg")[..., ::-1]
         truth = read_depth(folder / "depth" / f"{name}.png")
         near, far = depth_range(truth)
         slope, shift = np.polyfit(predicted.ravel(), truth.ravel(), 1)
         panels = [image, _coloured(truth, near, far), _coloured(predicted * slope + shift, near, far)]
         cell = cv2.resize(np.hstack(panels), None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
-        cv2.putText(cell, f"AbsRel {error:.3f}", (4, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.35, (255, 255, 255), 1, cv2.LINE_AA)
+        cv2.putText(
+            cell, f"AbsRel {error:.3f}", (4, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.35, (255, 255, 255), 1, cv2.LINE_AA
+        )
         cells.append(cell)
     rows = [np.hstack(cells[row * SHEET_COLUMNS : (row + 1) * SHEET_COLUMNS]) for row in range(SHEET_ROWS)]
     return np.vstack(rows).astype(np.uint8, copy=False)
@@ -128,7 +133,7 @@ def sheet(folder: Path, predictions: list[tuple[float, str, Depth]]) -> NDArray[
 
 def _coloured(depth: NDArray[np.floating], near: float, far: float) -> NDArray[np.uint8]:
     level = np.clip((depth - near) / (far - near), 0, 1)
-    return cv2.applyColorMap((255 - 255 * level).astype(np.uint8), cv2.COLORMAP_TURBO).astype(np.uint8, copy=False)
+    return np.asarray(cv2.applyColorMap((255 - 255 * level).astype(np.uint8), cv2.COLORMAP_TURBO), np.uint8)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Latents of a whole data set, encoded once by the frozen autoencoder and kept on disk."""
+"""Latents of a data set, encoded by the frozen autoencoder when first needed, and kept on disk."""
 
 from __future__ import annotations
 
@@ -15,62 +15,62 @@ from merge_ros.model.autoencoder import downsampling, encode
 from merge_ros.training.compute import Worker
 from merge_ros.training.data import PackedData
 
-BATCH = 16
-
 
 class LatentStore:
-    """Encodes a data set when it is first asked for, and opens what an earlier run left.
+    """Encodes each frame once, when it is first asked for.
+
+    Frames are encoded one by one, so that a latent does not depend on what else was in the batch. Two processes may
+    encode the same frame at the same time: they write the same numbers.
 
     Args:
         vae: the trained autoencoder.
         data: what to encode.
         cache: folder for the arrays, which belong to this autoencoder and this data.
-        worker: this process; each encodes its share, so all must ask for the same arrays in the same order.
+        worker: this process; all processes must ask for the same kinds and sizes in the same order.
     """
 
     def __init__(self, vae: AutoencoderKL, data: PackedData, cache: Path, worker: Worker) -> None:
         self._vae, self._data, self._cache, self._worker = vae, data, cache, worker
-        self._open: dict[tuple[str, int], NDArray[np.float16]] = {}
+        self._open: dict[tuple[str, int], tuple[NDArray[np.float16], NDArray[np.bool_]]] = {}
 
     def images(self, index: NDArray[np.intp], reduction: int = 1) -> Tensor:
         """Latents of some pictures, scaled down by a factor first: [batch, channels, h, w] float32."""
-        return torch.from_numpy(self._array("image", reduction)[index].astype(np.float32))
+        return self._latents("image", index, reduction)
 
     def depths(self, index: NDArray[np.intp], reduction: int = 1) -> Tensor:
         """Latents of some normalised depth maps, scaled down by a factor first: [batch, channels, h, w] float32."""
-        return torch.from_numpy(self._array("depth", reduction)[index].astype(np.float32))
+        return self._latents("depth", index, reduction)
 
-    def _array(self, kind: str, reduction: int) -> NDArray[np.float16]:
+    def _latents(self, kind: str, index: NDArray[np.intp], reduction: int) -> Tensor:
+        height, width = self._data.size
+        size = (height // reduction, width // reduction)
         if (kind, reduction) not in self._open:
-            height, width = self._data.size
-            size = (height // reduction, width // reduction)
-            path = self._cache / f"latent_{kind}_{len(self._data)}x{size[1]}x{size[0]}.npy"
-            self._worker.wait()  # all have looked before the first one may create it
-            if not path.is_file():
-                self._encode(kind, size, path)
-            self._open[kind, reduction] = np.load(path, mmap_mode="r")
-        return self._open[kind, reduction]
+            self._open[kind, reduction] = self._arrays(kind, size)
+        rows, known = self._open[kind, reduction]
+        for row in index[~known[index]]:
+            rows[row] = self._encode(kind, row, size)
+            known[row] = True  # after the latent itself: a kill in between costs one latent, not a wrong one
+        return torch.from_numpy(rows[index].astype(np.float32))
+
+    def _arrays(self, kind: str, size: tuple[int, int]) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
+        count, factor = len(self._data), downsampling(self._vae)
+        shape = (count, self._vae.config.latent_channels, size[0] // factor, size[1] // factor)
+        stem = f"{kind}_{count}x{size[1]}x{size[0]}.npy"
+        latents, known = self._cache / f"latent_{stem}", self._cache / f"known_{stem}"
+        self._worker.wait()
+        if self._worker.is_first and not known.is_file():
+            np.lib.format.open_memmap(latents, "w+", np.float16, shape).flush()
+            np.lib.format.open_memmap(known, "w+", np.bool_, (count,)).flush()
+        self._worker.wait()
+        return np.lib.format.open_memmap(latents, "r+"), np.lib.format.open_memmap(known, "r+")
 
     @torch.no_grad()
-    def _encode(self, kind: str, size: tuple[int, int], path: Path) -> None:
-        worker, data, factor = self._worker, self._data, downsampling(self._vae)
-        worker.wait()
-        partial = path.with_suffix(".partial.npy")
-        if worker.is_first:
-            shape = (len(data), self._vae.config.latent_channels, size[0] // factor, size[1] // factor)
-            np.lib.format.open_memmap(partial, "w+", np.float16, shape).flush()
-        worker.wait()
-        rows = np.lib.format.open_memmap(partial, "r+")
-        source = data.images if kind == "image" else data.depths
-        for start in range(worker.rank * BATCH, len(data), worker.count * BATCH):
-            part = slice(start, min(start + BATCH, len(data)))
-            with worker.autocast():
-                rows[part] = encode(self._vae, resized(source(part), size)).float().half().numpy()
-        rows.flush()
-        worker.wait()
-        if worker.is_first:
-            partial.replace(path)
-        worker.wait()
+    def _encode(self, kind: str, row: int, size: tuple[int, int]) -> NDArray[np.float16]:
+        part = slice(row, row + 1)
+        pixels = self._data.images(part) if kind == "image" else self._data.depths(part)
+        with self._worker.autocast():
+            latent: NDArray[np.float16] = encode(self._vae, resized(pixels, size))[0].half().numpy()
+        return latent
 
 
 def resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:

@@ -184,7 +184,9 @@ class Run:
             with (self.folder / LOG).open("a") as log:
                 log.write(json.dumps({key: round(value, 6) for key, value in record.items()}) + "\n")
             text = " ".join(f"{name} {value:.4f}" for name, value in means.items())
-            logger.info("%s step %d/%d %.1f min: %s", self.folder.name, self._step, self.settings.steps, record["minutes"], text)
+            logger.info(
+                "%s step %d/%d %.1f min: %s", self.folder.name, self._step, self.settings.steps, record["minutes"], text
+            )
         if time.monotonic() - self._saved > self.settings.checkpoint_seconds:
             self._save()
 

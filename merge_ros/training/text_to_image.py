@@ -1,6 +1,6 @@
 """Stage 2: the text-to-image transformer and its text encoder, trained together; afterwards they are frozen.
 
-    python -m merge_ros.training.text_to_image --data DIR --out DIR --steps N      (after the VAE stage)
+python -m merge_ros.training.text_to_image --data DIR --out DIR --steps N      (after the VAE stage)
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from merge_ros.training.folder import save_image_parts
 from merge_ros.training.latents import LatentStore
 from merge_ros.training.run import Run, RunSettings
 
-SMALL_UNTIL = 0.85  # of the steps are taken at half resolution, where a step sees four times as many pictures
+SMALL_UNTIL = 0.9  # of the steps are taken at half resolution, where a step sees four times as many pictures
 SMALL_BATCH, BATCH = 32, 8  # per process
 CAPTION_DROPPED = 0.12  # so that the empty prompt, which depth mode uses, means "any picture"
 LOW_NOISE_SHARE = 0.5  # of the batch: timesteps drawn towards the clean end, where depth mode will use the blocks
@@ -90,12 +90,18 @@ def train(
         clean = latents.images(index, reduction)
         timestep = torch.from_numpy(draw_timesteps(rng, batch, len(alphas)))
         noise = torch.randn(clean.shape, generator=run.torch_rng(step))
-        signal, spread = alphas[timestep].sqrt()[:, None, None, None], (1 - alphas[timestep]).sqrt()[:, None, None, None]
+        signal, spread = (
+            alphas[timestep].sqrt()[:, None, None, None],
+            (1 - alphas[timestep]).sqrt()[:, None, None, None],
+        )
         ids, mask = captions.batch(index, rng.random(batch) < CAPTION_DROPPED)
         with worker.autocast():
             text = text_encoder(input_ids=ids, attention_mask=mask)[0]
             predicted = transformer(
-                signal * clean + spread * noise, encoder_hidden_states=text, encoder_attention_mask=mask, timestep=timestep
+                signal * clean + spread * noise,
+                encoder_hidden_states=text,
+                encoder_attention_mask=mask,
+                timestep=timestep,
             ).sample
         velocity = signal * noise - spread * clean  # Salimans & Ho, arXiv 2202.00512, equation 11
         loss = functional.mse_loss(predicted.float(), velocity)
@@ -103,7 +109,12 @@ def train(
     run.finish({"pictures": len(data), "tokens": len(tokenizer)})
     if worker.is_first:
         save_image_parts(
-            out / "model", vae=vae, transformer=transformer, text_encoder=text_encoder, tokenizer=tokenizer, scheduler=scheduler
+            out / "model",
+            vae=vae,
+            transformer=transformer,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            scheduler=scheduler,
         )
     worker.wait()
 
@@ -118,7 +129,7 @@ def draw_timesteps(rng: np.random.Generator, count: int, timesteps: int) -> NDAr
 def main() -> None:
     """The command line of this stage."""
     arguments = start_stage(stage_parser(__doc__, steps=6000).parse_args())
-    settings = RunSettings(arguments.steps, learning_rate=8e-4, warmup=300, ema=0.998, seed=arguments.seed)
+    settings = RunSettings(arguments.steps, learning_rate=8e-4, warmup=150, ema=0.997, seed=arguments.seed)
     # Packed once, before several processes want it.
     frames = len(pack(arguments.data, arguments.out / "cache", arguments.frames))
     launch(train, arguments.processes, arguments.data, frames, arguments.out, TinyArchitecture(), settings)

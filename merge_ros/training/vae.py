@@ -1,6 +1,6 @@
 """Stage 1: the autoencoder, trained on pictures and on depth maps alike.
 
-    python -m merge_ros.training.vae --data DIR --out DIR --steps N
+python -m merge_ros.training.vae --data DIR --out DIR --steps N
 """
 
 from __future__ import annotations
