@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from merge_ros.errors import InputError
+from merge_ros.files import atomic_write
 from merge_ros.geometry.camera import Camera
 
 # One point as PCL and RViz expect it: 16 bytes, little endian, `rgb` holding 0x00RRGGBB in a float's bits.
@@ -75,7 +74,7 @@ def write_ply(path: Path, points: NDArray[np.floating], colours: NDArray[np.uint
     The file appears complete or not at all.
 
     Args:
-        path: of the file; its folder must exist.
+        path: of the file; its folder is made.
         points: [..., 3] metres.
         colours: [..., 3] uint8 RGB, one per point.
 
@@ -87,9 +86,7 @@ def write_ply(path: Path, points: NDArray[np.floating], colours: NDArray[np.uint
         OSError: the file cannot be written.
     """
     if points.shape != colours.shape or points.shape[-1:] != (3,):
-        raise InputError(
-            f"points {points.shape} and colours {colours.shape} must both be [..., 3] of one shape"
-        )
+        raise InputError(f"points {points.shape} and colours {colours.shape} must both be [..., 3] of one shape")
     finite = np.isfinite(points).all(axis=-1)
     vertices = np.empty(
         np.count_nonzero(finite),
@@ -99,9 +96,7 @@ def write_ply(path: Path, points: NDArray[np.floating], colours: NDArray[np.uint
         vertices[axis] = points[finite][:, index]
         vertices[channel] = colours[finite][:, index]
     kinds = {"f": "float", "u": "uchar"}
-    properties = [
-        f"property {kinds[vertices.dtype[name].kind]} {name}" for name in vertices.dtype.names or ()
-    ]
+    properties = [f"property {kinds[vertices.dtype[name].kind]} {name}" for name in vertices.dtype.names or ()]
     lines = (
         "ply",
         "format binary_little_endian 1.0",
@@ -111,17 +106,8 @@ def write_ply(path: Path, points: NDArray[np.floating], colours: NDArray[np.uint
         "",
     )
 
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    unfinished = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write("\n".join(lines).encode("ascii"))
-            file.write(vertices.tobytes())
-        unfinished.chmod(0o644)  # mkstemp makes files for their owner only
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink()
-        raise
+    with atomic_write(path) as temporary:
+        temporary.write_bytes("\n".join(lines).encode("ascii") + vertices.tobytes())
     return len(vertices)
 
 

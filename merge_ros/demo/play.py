@@ -1,0 +1,112 @@
+"""The camera of the demo: plays a recording over ROS 2 as a driver would publish it.
+
+    python -m merge_ros.demo.play FOLDER [--rate 1.0] [--frames 0] [--subscribers 1] [--loop]
+
+Publishes /camera/image_raw (rgb8), /camera/camera_info and /camera/depth_true (16UC1 millimetres) with the same, fresh
+stamp per frame, at the recorded pace. All is decoded beforehand, so that the pace does not depend on the decoder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from merge_ros.demo.bag import FRAME_ID, IMAGE, INFO, TRUE_DEPTH, RecordedFrame, Recording
+from merge_ros.demo.events import emit
+from merge_ros.errors import MergeError
+from merge_ros.ros.conversions import array_to_image
+
+LAST_WORDS = 0.5  # seconds that the publishers outlive the last frame, for reliable delivery
+
+
+class Player(Node):
+    """Publishes recorded frames, paced by the wall clock."""
+
+    def __init__(self) -> None:
+        super().__init__("recorded_camera")
+        qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+        self._image = self.create_publisher(Image, IMAGE, qos)
+        self._info = self.create_publisher(CameraInfo, INFO, qos)
+        self._depth = self.create_publisher(Image, TRUE_DEPTH, qos)
+
+    def wait_for(self, subscribers: int) -> None:
+        """Return once so many take the image: a depth node, which takes the info, and others, which take the truth."""
+        needed = ((self._image, subscribers), (self._info, min(subscribers, 1)), (self._depth, subscribers - 1))
+        while any(publisher.get_subscription_count() < count for publisher, count in needed):
+            rclpy.spin_once(self, timeout_sec=0.05)
+
+    def play(self, frames: list[RecordedFrame], rate: float) -> None:
+        """Publish the frames once."""
+        start = time.monotonic()
+        for frame in frames:
+            while (ahead := frame.time / rate - (time.monotonic() - start)) > 0:
+                time.sleep(min(ahead, 0.1))
+                if not rclpy.ok():
+                    raise ExternalShutdownException
+            self._publish(frame)
+            emit("sent", time=frame.time)
+
+    def _publish(self, frame: RecordedFrame) -> None:
+        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=FRAME_ID)
+        camera = frame.camera
+        info = CameraInfo(header=header, width=camera.width, height=camera.height, distortion_model="plumb_bob")
+        info.d = [0.0] * 5
+        info.k = camera.matrix.ravel()
+        info.r = np.eye(3).ravel()
+        info.p = np.column_stack([camera.matrix, np.zeros(3)]).ravel()
+        # The truth and the info first: whoever gets the image then has both.
+        self._depth.publish(array_to_image(frame.depth_mm, "16UC1", header))
+        self._info.publish(info)
+        self._image.publish(array_to_image(frame.rgb, "rgb8", header))
+
+
+def main() -> int:
+    """Run as a process; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="merge_ros.demo.play", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="the recording")
+    parser.add_argument("--rate", type=float, default=1.0, help="speed, 1 is as recorded (%(default)s)")
+    parser.add_argument("--frames", type=int, default=0, help="stop after so many frames; 0: all of them")
+    parser.add_argument(
+        "--subscribers",
+        type=int,
+        default=1,
+        help="wait for so many: a depth node, and others that take the true depth too (%(default)s)",
+    )
+    parser.add_argument("--loop", action="store_true", help="start again at the end, until interrupted")
+    arguments = parser.parse_args()
+    node: Player | None = None
+    try:
+        frames = list(Recording(arguments.folder).frames())
+        frames = frames[: arguments.frames or None]
+        rclpy.init()
+        node = Player()
+        emit("ready", frames=len(frames))
+        node.wait_for(arguments.subscribers)
+        node.play(frames, arguments.rate)
+        while arguments.loop:
+            node.play(frames, arguments.rate)
+        time.sleep(LAST_WORDS)
+    except MergeError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
