@@ -49,7 +49,6 @@ THIRD_PARTIES = {
     "tokenizers": ("tokenizers", None, TORCH_PARTS),
     "torch": ("torch", None, TORCH_PARTS),
     "transformers": ("transformers", None, TORCH_PARTS),
-    "tensorboard": ("tensorboard", None, ("training",)),
     "filelock": ("filelock", None, ("runtime",)),
     "onnx": ("onnx", None, ("runtime",)),
     "onnxruntime": ("onnxruntime", None, ("runtime",)),
