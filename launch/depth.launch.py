@@ -78,7 +78,7 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(
             "fastdds_profile",
             default_value=str(CONFIG / "fastdds_shm.xml"),
-            description="Fast DDS profile that lets images pass through shared memory. Empty: Fast DDS's own defaults. "
+            description="Fast DDS profile that lets images pass through shared memory; none: Fast DDS's own defaults. "
             f"Not used where {' or '.join(PROFILE_VARIABLES)} is set.",
         ),
     ]
@@ -93,11 +93,12 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 
     entities: list[LaunchDescriptionEntity] = []
     profile = value("fastdds_profile")
-    if profile and not any(context.environment.get(variable) for variable in PROFILE_VARIABLES):
+    if profile != "none" and not any(context.environment.get(variable) for variable in PROFILE_VARIABLES):
         entities.append(SetEnvironmentVariable(PROFILE_VARIABLES[0], _existing("fastdds_profile", profile)))
 
     overrides: dict[str, object] = {name: _typed(name, value(name)) for name in OVERRIDES if value(name)}
     overrides["use_sim_time"] = value("use_sim_time") == "true"
+    logger = ".".join(part for part in (*value("namespace").split("/"), value("name")) if part)
     node = LifecycleNode(
         package="merge_ros",
         executable="depth_node",
@@ -105,7 +106,7 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         namespace=value("namespace"),
         parameters=[_existing("params_file", value("params_file")), overrides],
         remappings=[("image", value("image")), ("camera_info", value("camera_info"))],
-        ros_arguments=["--log-level", f"{value('name')}:={value('log_level')}"],
+        ros_arguments=["--log-level", f"{logger}:={value('log_level')}"],
         output="both",
     )
     return [*entities, *_autostart(node)]

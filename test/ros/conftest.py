@@ -105,10 +105,14 @@ class Graph:
         self._thread.join(LIMIT)
         self.node.destroy_node()
 
+    def wake(self) -> None:
+        """Something was added to the node: the executor shall notice."""
+        self._executor.wake()
+
     def collect(self, kind: Any, topic: str) -> list[Any]:
         """All messages of a topic from now on."""
         self.node.create_subscription(kind, topic, self.received[topic].append, 100)
-        self._executor.wake()
+        self.wake()
         return self.received[topic]
 
     def call(self, kind: Any, name: str, **fields: Any) -> Any:
@@ -117,7 +121,7 @@ class Graph:
         try:
             assert client.wait_for_service(LIMIT), f"no service {name}"
             future = client.call_async(kind.Request(**fields))
-            self._executor.wake()
+            self.wake()
             wait_for(future.done, f"the answer of {name}")
             return future.result()
         finally:
@@ -306,6 +310,41 @@ class Camera:
 @pytest.fixture(scope="module")
 def camera(graph: Graph) -> Camera:
     return Camera(graph)
+
+
+@pytest.fixture(scope="session")
+def node_process() -> type[NodeProcess]:
+    """For commands other than the depth node."""
+    return NodeProcess
+
+
+@pytest.fixture(scope="module")
+def camera_on(graph: Graph) -> Callable[..., Any]:
+    """A camera that runs by itself: `with camera_on(topic, info_topic, image, info): ...` publishes at about 10 Hz."""
+    from sensor_msgs.msg import CameraInfo, Image
+
+    @contextlib.contextmanager
+    def run(topic: str, info_topic: str, image: Any, info: Any) -> Iterator[None]:
+        images = graph.node.create_publisher(Image, topic, 1)
+        infos = graph.node.create_publisher(CameraInfo, info_topic, 1)
+
+        def shoot() -> None:
+            stamp = graph.node.get_clock().now().to_msg()
+            for message, publisher in ((info, infos), (image, images)):
+                message.header.frame_id, message.header.stamp = "camera_optical", stamp
+                publisher.publish(message)
+
+        timer = graph.node.create_timer(0.1, shoot)
+        graph.wake()
+        yield
+        for entity, destroy in (
+            (timer, graph.node.destroy_timer),
+            (images, graph.node.destroy_publisher),
+            (infos, graph.node.destroy_publisher),
+        ):
+            destroy(entity)
+
+    return run
 
 
 @pytest.fixture

@@ -1,0 +1,205 @@
+"""`ros2 launch merge_ros depth.launch.py` for real, looked at with the ros2 command line."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
+
+from sensor_msgs.msg import CameraInfo, Image
+
+ROS2 = shutil.which("ros2", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+if ROS2 is None or importlib.util.find_spec("launch_ros") is None:
+    pytest.skip("the ros2 command line and launch_ros are not installed", allow_module_level=True)
+
+LIMIT = 120.0  # seconds; reached only when something is broken
+
+
+def environment(graph: Any, folder: Path) -> dict[str, str]:
+    """What a sourced workspace has: the prefix of this Python, where nothing else is sourced."""
+    return {
+        "ROS_DOMAIN_ID": str(graph.domain),
+        "AMENT_PREFIX_PATH": os.environ.get("AMENT_PREFIX_PATH", sys.prefix),
+        "ROS_LOG_DIR": str(folder / "log"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+Launch = Callable[..., Any]
+
+
+@pytest.fixture
+def launch(graph: Any, tmp_path: Path, node_process: Any) -> Iterator[Launch]:
+    """Starts the launch file with arguments; ends what is left."""
+    running = []
+
+    def start(**arguments: Any) -> Any:
+        words = [f"{name}:={value}" for name, value in arguments.items()]
+        command = [ROS2, "launch", "merge_ros", "depth.launch.py", *words]
+        running.append(node_process(command, tmp_path / "launch.txt", environment(graph, tmp_path)))
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.kill()
+
+
+@pytest.fixture
+def ros2(graph: Any, tmp_path: Path) -> Callable[..., str]:
+    """The output of a ros2 command that is tried until it succeeds: discovery takes its time."""
+
+    def run(*words: str) -> str:
+        end = time.monotonic() + LIMIT
+        while True:
+            done = subprocess.run(
+                [ROS2, *words],
+                capture_output=True,
+                text=True,
+                timeout=LIMIT,
+                env=os.environ | environment(graph, tmp_path),
+                cwd=tmp_path,
+                check=False,
+            )
+            if done.returncode == 0 and "not found" not in done.stderr:
+                return done.stdout
+            if time.monotonic() > end:
+                pytest.fail(f"ros2 {' '.join(words)}: {done.stdout}{done.stderr}")
+
+    return run
+
+
+DIRECT = ("--no-daemon", "--spin-time", "2")
+STATUS, IMAGE, CLOUD = "merge_ros/msg/DepthStatus", "sensor_msgs/msg/Image", "sensor_msgs/msg/PointCloud2"
+
+
+def echo(ros2: Callable[..., str], topic: str, kind: str, *options: str) -> str:
+    """The next message of a topic."""
+    return ros2("topic", "echo", "--once", topic, kind, *options)
+
+
+def ctrl_c(process: Any) -> None:
+    """As a terminal does it: to the whole group. The launch system passes it on too, so the node gets it twice."""
+    process.signal(signal.SIGINT)
+    assert process.wait() == 0, process.output
+    assert "Traceback" not in process.output, process.output
+    assert "process has finished cleanly" in process.output
+    assert "SIGTERM" not in process.output and "SIGKILL" not in process.output
+
+
+def test_every_argument_is_described(ros2: Any) -> None:
+    shown = ros2("launch", "merge_ros", "depth.launch.py", "--show-args")
+    for argument in (
+        *("image", "camera_info", "params_file", "name", "namespace", "use_sim_time", "autostart", "log_level"),
+        *("model", "backend", "device", "precision", "scale_source", "camera_height", "camera_pitch"),
+        *("scale", "shift", "fastdds_profile"),
+    ):
+        lines = shown.split(f"    '{argument}':\n")
+        assert len(lines) == 2, argument
+        assert len(lines[1].splitlines()[0].strip()) > 15, f"{argument} has no description"
+
+
+def test_plain_launch_brings_the_node_to_active_and_the_command_line_sees_it(
+    launch: Launch, ros2: Any, graph: Any, camera_on: Any, random_model: Path, picture: Image, picture_info: CameraInfo
+) -> None:
+    process = launch(model=random_model)
+    process.wait_for_output("listening to /camera/image_raw")
+    assert "fastdds_shm.xml" in environment_of_node(process)["FASTRTPS_DEFAULT_PROFILES_FILE"]
+    assert "active [3]" in ros2("lifecycle", "get", "/merge", *DIRECT)
+    assert str(random_model) in ros2("param", "get", "/merge", "model", *DIRECT)
+    with camera_on("/camera/image_raw", "/camera/camera_info", picture, picture_info):
+        assert "32FC1" in echo(ros2, "/merge/depth_relative", IMAGE, "--field", "encoding")
+        status = echo(ros2, "/merge/status", STATUS)
+        assert "error_code: 5" in status and "scale_source: none" in status and "camera_optical" in status
+        # From relative to metric depth, by the command line alone.
+        ros2("param", "set", "/merge", "scale_source", "fixed", *DIRECT)
+        assert "camera_optical" in echo(ros2, "/merge/depth", IMAGE, "--field", "header")
+        assert "name='rgb'" in echo(ros2, "/merge/points", CLOUD, "--field", "fields")
+    ctrl_c(process)
+
+
+def test_a_namespace_a_name_and_a_remapped_camera(
+    launch: Launch,
+    ros2: Any,
+    camera_on: Any,
+    random_model: Path,
+    tmp_path: Path,
+    picture: Image,
+    picture_info: CameraInfo,
+) -> None:
+    """With a parameter file of the user's, of which arguments override one value."""
+    parameters = tmp_path / "mine.yaml"
+    parameters.write_text(
+        "/**:\n  ros__parameters:\n"
+        f"    model: {random_model}\n    scale_source: fixed\n    scale: 3\n    far: 9.0\n    camera_height: 2\n"
+    )
+    process = launch(
+        params_file=parameters,
+        namespace="robot",
+        name="eye",
+        image="/front/rgb",
+        camera_info="/front/info",
+        camera_height=1,
+        fastdds_profile="none",
+        log_level="warn",
+    )
+    for name, value in (("camera_height", "1.0"), ("far", "9.0")):
+        assert f"Double value is: {value}" in ros2("param", "get", "/robot/eye", name, *DIRECT)
+    assert "FASTRTPS_DEFAULT_PROFILES_FILE" not in environment_of_node(process)
+    with camera_on("/front/rgb", "/front/info", picture, picture_info):
+        status = echo(ros2, "/robot/eye/status", STATUS)
+        assert "metric: true" in status and "scale: 3.0" in status
+    assert "listening" not in process.output  # the log level
+    ctrl_c(process)
+
+
+def test_a_wrong_model_stays_unconfigured_says_why_and_can_be_corrected(
+    launch: Launch, ros2: Any, random_model: Path
+) -> None:
+    process = launch(model="/no/such/model")
+    process.wait_for_output("could not be configured")
+    assert "configure failed" in process.output and "/no/such/model" in process.output
+    assert "unconfigured [1]" in ros2("lifecycle", "get", "/merge", *DIRECT)
+    ros2("param", "set", "/merge", "model", str(random_model), *DIRECT)
+    ros2("lifecycle", "set", "/merge", "configure", *DIRECT)
+    process.wait_for_output("listening to")  # the launch file activates whatever gets configured
+    ctrl_c(process)
+
+
+def test_without_autostart_the_node_waits(launch: Launch, ros2: Any, random_model: Path) -> None:
+    process = launch(model=random_model, autostart="false")
+    assert "unconfigured [1]" in ros2("lifecycle", "get", "/merge", *DIRECT)
+    assert "loading" not in process.output
+    ctrl_c(process)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"params_file": "/no/such/file.yaml"}, "params_file:=/no/such/file.yaml"),
+        ({"camera_height": "tall"}, "camera_height:=tall: a number is needed"),
+        ({"backend": "tpu"}, "Valid options are"),
+    ],
+)
+def test_wrong_arguments_end_the_launch_with_the_reason(launch: Launch, arguments: dict[str, str], words: str) -> None:
+    process = launch(**arguments)
+    assert process.wait() != 0
+    assert words in process.output
+
+
+def environment_of_node(process: Any) -> dict[str, str]:
+    """The environment of the depth node that a launch has started."""
+    pid = process.output.split("process started with pid [")[1].split("]")[0]
+    entries = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
