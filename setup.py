@@ -17,6 +17,7 @@ from pathlib import Path
 
 from setuptools import Distribution, setup
 from setuptools.command.build_py import build_py
+from setuptools.command.editable_wheel import editable_wheel
 from setuptools.errors import SetupError
 
 ROOT = Path(__file__).resolve().parent
@@ -113,11 +114,6 @@ class BuildFromCMake(build_py):
     """Takes the Python package from CMake's installation instead of the source tree, and the data files with it."""
 
     def run(self) -> None:
-        if self.editable_mode:
-            raise SetupError(
-                "merge_ros cannot be installed with pip install -e: its interfaces are generated code. "
-                "Use pip install ., or colcon build --symlink-install in a ROS workspace."
-            )
         temp = Path(self.get_finalized_command("build").build_temp).resolve()
         stage = cmake_install(temp / "merge_ros")
         package = stage / PYTHON_DIR / "merge_ros"
@@ -132,6 +128,16 @@ class BuildFromCMake(build_py):
         self.distribution.data_files = list(folders.items())
 
 
+class RefuseEditable(editable_wheel):
+    """Stops `pip install -e`, which would find the Python code in the source tree, and the interfaces nowhere."""
+
+    def run(self) -> None:
+        raise SetupError(
+            "merge_ros cannot be installed with pip install -e: its interfaces are generated code. "
+            "Use pip install ., or colcon build --symlink-install in a ROS workspace."
+        )
+
+
 class BinaryDistribution(Distribution):
     """A distribution whose wheel is for one platform and Python, as the interfaces are compiled."""
 
@@ -139,4 +145,8 @@ class BinaryDistribution(Distribution):
         return True
 
 
-setup(packages=["merge_ros"], cmdclass={"build_py": BuildFromCMake}, distclass=BinaryDistribution)
+setup(
+    packages=["merge_ros"],
+    cmdclass={"build_py": BuildFromCMake, "editable_wheel": RefuseEditable},
+    distclass=BinaryDistribution,
+)
