@@ -59,13 +59,18 @@ def packed_cloud(
     if stride < 1:
         raise InputError(f"stride={stride} must be at least 1")
     z = depth[::stride, ::stride]
-    rays = camera.rays()[::stride, ::stride]
-    cloud = np.zeros((*z.shape, 4), "<f4")
-    cloud[..., 2] = np.where(np.isfinite(z), z, np.nan)
-    np.multiply(rays[..., :2], cloud[..., 2:3], out=cloud[..., :2])
-    colour_bytes = cloud.view(np.uint8).reshape(*z.shape, 16)
-    colour_bytes[..., 12:15] = rgb[::stride, ::stride, ::-1]
-    return cloud.view(POINT_DTYPE)[..., 0]
+    z = np.where(np.isfinite(z), z, np.float32(np.nan)).astype(np.float32, copy=False)
+    rays = camera.rays()
+    # Whole fields, one after the other: several times faster than pixel by pixel.
+    cloud = np.empty(z.shape, POINT_DTYPE)
+    np.multiply(rays[0, ::stride, 0], z, out=cloud["x"])
+    np.multiply(rays[::stride, :1, 1], z, out=cloud["y"])
+    cloud["z"] = z
+    colours, colour_bytes = rgb[::stride, ::stride], cloud.view(np.uint8).reshape(*z.shape, POINT_DTYPE.itemsize)
+    for byte, channel in enumerate((2, 1, 0), start=12):
+        colour_bytes[..., byte] = colours[..., channel]
+    colour_bytes[..., 15] = 0
+    return cloud
 
 
 def write_ply(path: Path, points: NDArray[np.floating], colours: NDArray[np.uint8]) -> int:
