@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -117,13 +118,15 @@ class Recording:
         information = YAML(typ="safe").load(self.folder / "metadata.yaml")["rosbag2_bagfile_information"]
         return dict(information.get("custom_data") or {})
 
-    def _open(self) -> Reader:
+    @contextmanager
+    def _open(self) -> Iterator[Reader]:
         try:
             from rosbags.rosbag2 import Reader, ReaderError
         except ImportError as error:
             raise MissingDependencyError("rosbags", "demo", "reading a recording") from error
         try:
-            return Reader(self.folder)
+            with Reader(self.folder) as bag:
+                yield bag
         except ReaderError as error:
             raise DatasetError(f"{self.folder} cannot be read as a rosbag2: {error}") from error
 

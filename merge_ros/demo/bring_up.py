@@ -11,34 +11,36 @@ import sys
 import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from rclpy.executors import ExternalShutdownException
 
 from merge_ros.demo.events import emit
+from merge_ros.demo.interrupt import init_ros
 
 TRANSITIONS = (("configure", Transition.TRANSITION_CONFIGURE), ("activate", Transition.TRANSITION_ACTIVATE))
 
 
 def main() -> int:
-    """Run as a process; returns 0 when the node is active, 1 when a transition failed."""
+    """Run as a process; returns 0 when the node is active, 1 when a transition failed, 130 when interrupted."""
     parser = argparse.ArgumentParser(prog="merge_ros.demo.bring_up", description=__doc__.splitlines()[0])
     parser.add_argument("node", help="full name of the node")
     name = parser.parse_args().node
+    ended = init_ros()
     try:
-        rclpy.init()
         node = rclpy.create_node("demo_bring_up")
         client = node.create_client(ChangeState, f"{name}/change_state")
         while not client.wait_for_service(timeout_sec=0.5):
-            pass
+            if ended.is_set():
+                return 130
         for label, transition in TRANSITIONS:
             emit("transition", label=label)
             future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
-            rclpy.spin_until_future_complete(node, future)
+            while not future.done():
+                if ended.is_set():
+                    return 130
+                rclpy.spin_once(node, timeout_sec=0.1)
             if not future.result().success:
                 emit("refused", label=label)
                 return 1
         emit("active")
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 130
     finally:
         rclpy.try_shutdown()
     return 0

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
@@ -23,6 +23,7 @@ from std_msgs.msg import Header
 
 from merge_ros.demo.bag import FRAME_ID, IMAGE, INFO, TRUE_DEPTH, RecordedFrame, Recording
 from merge_ros.demo.events import emit
+from merge_ros.demo.interrupt import init_ros
 from merge_ros.errors import MergeError
 from merge_ros.ros.conversions import array_to_image
 
@@ -30,10 +31,15 @@ LAST_WORDS = 0.5  # seconds that the publishers outlive the last frame, for reli
 
 
 class Player(Node):
-    """Publishes recorded frames, paced by the wall clock."""
+    """Publishes recorded frames, paced by the wall clock.
 
-    def __init__(self) -> None:
+    Args:
+        ended: when it is set, everything returns soon.
+    """
+
+    def __init__(self, ended: threading.Event) -> None:
         super().__init__("recorded_camera")
+        self._ended = ended
         qos = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
         self._image = self.create_publisher(Image, IMAGE, qos)
         self._info = self.create_publisher(CameraInfo, INFO, qos)
@@ -42,19 +48,21 @@ class Player(Node):
     def wait_for(self, subscribers: int) -> None:
         """Return once so many take the image: a depth node, which takes the info, and others, which take the truth."""
         needed = ((self._image, subscribers), (self._info, min(subscribers, 1)), (self._depth, subscribers - 1))
-        while any(publisher.get_subscription_count() < count for publisher, count in needed):
+        while not self._ended.is_set() and any(
+            publisher.get_subscription_count() < count for publisher, count in needed
+        ):
             rclpy.spin_once(self, timeout_sec=0.05)
 
     def play(self, frames: list[RecordedFrame], rate: float) -> None:
-        """Publish the frames once."""
+        """Publish the frames once; return when the next one would be due."""
         start = time.monotonic()
+        interval = frames[-1].time / max(len(frames) - 1, 1)
         for frame in frames:
-            while (ahead := frame.time / rate - (time.monotonic() - start)) > 0:
-                time.sleep(min(ahead, 0.1))
-                if not rclpy.ok():
-                    raise ExternalShutdownException
+            if self._ended.wait(max(0.0, frame.time / rate - (time.monotonic() - start))):
+                return
             self._publish(frame)
             emit("sent", time=frame.time)
+        self._ended.wait(interval / rate)
 
     def _publish(self, frame: RecordedFrame) -> None:
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=FRAME_ID)
@@ -88,19 +96,17 @@ def main() -> int:
     try:
         frames = list(Recording(arguments.folder).frames())
         frames = frames[: arguments.frames or None]
-        rclpy.init()
-        node = Player()
+        ended = init_ros()
+        node = Player(ended)
         emit("ready", frames=len(frames))
         node.wait_for(arguments.subscribers)
         node.play(frames, arguments.rate)
-        while arguments.loop:
+        while arguments.loop and not ended.is_set():
             node.play(frames, arguments.rate)
-        time.sleep(LAST_WORDS)
+        ended.wait(LAST_WORDS)
     except MergeError as error:
         print(error, file=sys.stderr)
         return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
     finally:
         if node is not None:
             node.destroy_node()

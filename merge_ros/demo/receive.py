@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 import rclpy
 from numpy.typing import NDArray
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, PointCloud2
 
 from merge_ros.demo.bag import IMAGE, TRUE_DEPTH
 from merge_ros.demo.events import emit
+from merge_ros.demo.interrupt import init_ros
 from merge_ros.demo.measure import Measurements
 from merge_ros.errors import MergeError
 from merge_ros.files import atomic_write
@@ -154,25 +154,23 @@ def main() -> int:
     parser.add_argument("--cloud-at", type=float, default=0.0, help="seconds after the first frame (%(default)s)")
     arguments = parser.parse_args()
     finish = threading.Event()
+    receiver: Receiver | None = None
 
     def watch_standard_input() -> None:
         for line in sys.stdin:
             if line.strip() == "finish":
                 finish.set()
 
-    receiver: Receiver | None = None
+    ended = init_ros()
     try:
-        rclpy.init()
         receiver = Receiver(arguments.node, arguments.cloud_at)
         threading.Thread(target=watch_standard_input, daemon=True).start()
         emit("ready")
-        while not (finish.is_set() and receiver.is_over()):
+        while not (ended.is_set() or (finish.is_set() and receiver.is_over())):
             rclpy.spin_once(receiver, timeout_sec=0.1)
     except MergeError as error:
         print(error, file=sys.stderr)
         return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
     finally:
         if receiver is not None:
             write_results(receiver, arguments.out)
