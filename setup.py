@@ -78,9 +78,12 @@ def cmake_install(build: Path) -> Path:
     """Configure, build and install with CMake; returns the staging prefix. A second call builds only what changed."""
     cmake, prefixes = check_tools(), ros_prefix()
     tree, stage, stamp = build / "cmake", build / "stage", build / "environment.txt"
-    environment = "\n".join([cmake, sys.executable, *map(str, prefixes)])
+    interfaces = sorted(str(file) for kind in ("msg", "srv", "action") for file in (ROOT / kind).glob(f"*.{kind}"))
+    environment = "\n".join([cmake, sys.executable, *map(str, prefixes), *interfaces])
     if not stamp.is_file() or stamp.read_text() != environment:
-        shutil.rmtree(build, ignore_errors=True)  # CMake keeps absolute paths, and pip builds in a new folder each time
+        # CMake keeps absolute paths, and pip builds with tools in a new folder each time; rosidl keeps compiling the
+        # code that it generated for an interface that has gone.
+        shutil.rmtree(build, ignore_errors=True)
     build.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(stage, ignore_errors=True)
 
