@@ -26,7 +26,7 @@ SAMPLES = 2000  # pixels of a fit
 SATURATED = (0.005, 0.995)
 
 # When a fit counts.
-TOLERANCE = 0.1  # of the depth, for a pixel to be floor
+TOLERANCE = 0.15  # of the depth, for a pixel to be floor; 0.1 loses floors that a model bends by 20 %
 MIN_INLIERS = 0.2  # of the pixels looked at
 MIN_SPREAD = 1.4  # farthest over nearest floor inlier (95 % and 5 % quantiles)
 MAX_OVERSHOOT = 0.25  # of the pixels may lie below the floor
