@@ -68,7 +68,7 @@ def draw_pictures(frames: Path, out: Path, view: View) -> None:
     pause = 1000 * float(np.median(np.diff(arrays["time"]))) if len(animation) > 1 else 500.0
     thinned = math.ceil(len(arrays["time"]) / len(animation))
     with atomic_write(out / "drive.gif") as temporary:
-        first, *others = (frame.quantize(128) for frame in animation)
+        first, *others = (frame.quantize(256) for frame in animation)
         first.save(temporary, save_all=True, append_images=others, duration=round(pause * thinned), loop=0)
 
 

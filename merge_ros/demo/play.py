@@ -1,6 +1,6 @@
 """The camera of the demo: plays a recording over ROS 2 as a driver would publish it.
 
-    python -m merge_ros.demo.play FOLDER [--rate 1.0] [--frames 0] [--subscribers 1] [--loop]
+    python -m merge_ros.demo.play [FOLDER] [--rate 1.0] [--frames 0] [--subscribers 1] [--loop]
 
 Publishes /camera/image_raw (rgb8), /camera/camera_info and /camera/depth_true (16UC1 millimetres) with the same, fresh
 stamp per frame, at the recorded pace. All is decoded beforehand, so that the pace does not depend on the decoder.
@@ -21,7 +21,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from merge_ros.demo.bag import FRAME_ID, IMAGE, INFO, TRUE_DEPTH, RecordedFrame, Recording
+from merge_ros.demo.bag import BUNDLED_RECORDING, FRAME_ID, IMAGE, INFO, TRUE_DEPTH, RecordedFrame, Recording
 from merge_ros.demo.events import emit
 from merge_ros.demo.interrupt import init_ros
 from merge_ros.errors import MergeError
@@ -81,7 +81,9 @@ class Player(Node):
 def main() -> int:
     """Run as a process; returns its exit status."""
     parser = argparse.ArgumentParser(prog="merge_ros.demo.play", description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="the recording")
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=BUNDLED_RECORDING, help="the recording (the shipped one)"
+    )
     parser.add_argument("--rate", type=float, default=1.0, help="speed, 1 is as recorded (%(default)s)")
     parser.add_argument("--frames", type=int, default=0, help="stop after so many frames; 0: all of them")
     parser.add_argument(
