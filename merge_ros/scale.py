@@ -103,9 +103,7 @@ class GroundPlaneScale:
 
     name = "ground_plane"
 
-    def __init__(
-        self, camera_height: float, camera_pitch: float, camera_roll: float, hold_seconds: float
-    ) -> None:
+    def __init__(self, camera_height: float, camera_pitch: float, camera_roll: float, hold_seconds: float) -> None:
         self.camera_height = camera_height
         self.camera_pitch = camera_pitch
         self.camera_roll = camera_roll

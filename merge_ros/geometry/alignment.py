@@ -117,9 +117,7 @@ def fit_affine_robust(
         if np.count_nonzero(inside) < MIN_SAMPLES:
             raise ScaleError("no line of positive scale explains the samples")
         spread = ROBUST_SIGMA * float(np.median(np.abs(residual[inside])))
-        bound = float(
-            np.clip(4.685 * spread, SHARPEST_TOLERANCE, tolerance)
-        )  # 4.685: 95 % efficiency (Tukey)
+        bound = float(np.clip(4.685 * spread, SHARPEST_TOLERANCE, tolerance))  # 4.685: 95 % efficiency (Tukey)
         biweight = np.where(np.abs(residual) < bound, (1 - (residual / bound) ** 2) ** 2, 0.0)
         slope, offset = _line(y, x, w * biweight / y**2)
         if slope <= 0:
@@ -150,9 +148,7 @@ def _usable(
     x, y = np.asarray(relative, np.float64), np.asarray(target, np.float64)
     w = np.ones(x.shape) if weights is None else np.asarray(weights, np.float64)
     if x.shape != y.shape or w.shape != x.shape:
-        raise InputError(
-            f"relative {x.shape}, target {y.shape} and weights {w.shape} must have the same shape"
-        )
+        raise InputError(f"relative {x.shape}, target {y.shape} and weights {w.shape} must have the same shape")
     if np.any(w < 0):
         raise InputError(f"weights must be >= 0, the smallest is {float(np.nanmin(w))}")
     usable = np.isfinite(x) & np.isfinite(y) & np.isfinite(w) & (w > 0)
@@ -189,9 +185,7 @@ def _best_of_pairs(
     shifts = y[first] - scales * x[first]
     scales, shifts = scales[scales > 0], shifts[scales > 0]
     if not scales.size:
-        raise ScaleError(
-            "relative depth falls where the reference depth grows: no positive scale explains the samples"
-        )
+        raise ScaleError("relative depth falls where the reference depth grows: no positive scale explains the samples")
 
     # float32 halves the time of the one large array here, [lines, samples].
     ratio_x, ratio_1 = (x / y).astype(np.float32), (1 / y).astype(np.float32)

@@ -42,9 +42,7 @@ def ground_depth(camera: Camera, height: float, pitch: float, roll: float) -> ND
         CalibrationError: the height is not positive, or a value is not finite.
     """
     if not (height > 0 and all(map(math.isfinite, (height, pitch, roll)))):
-        raise CalibrationError(
-            f"camera height={height} m must be > 0, and pitch={pitch}, roll={roll} rad finite"
-        )
+        raise CalibrationError(f"camera height={height} m must be > 0, and pitch={pitch}, roll={roll} rad finite")
     descent = camera.rays() @ down_in_camera(pitch, roll)
     depth = np.full(descent.shape, np.inf, np.float32)
     np.divide(height, descent, out=depth, where=descent > 1e-9, casting="same_kind")
