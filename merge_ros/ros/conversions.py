@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
@@ -81,6 +82,11 @@ ENCODINGS: dict[str, Encoding] = {
     "32FC1": Encoding(np.float32, 1, None),
 }
 CAMERA_ENCODINGS = tuple(name for name, encoding in ENCODINGS.items() if encoding.to_rgb)
+
+
+def stamp_nanoseconds(stamp: Time) -> int:
+    """A stamp as one number. (`rclpy.time.Time` raises on negative seconds, which a message can hold.)"""
+    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
 
 
 def image_to_rgb(image: Image) -> Rgb:

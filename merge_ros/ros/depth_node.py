@@ -12,17 +12,16 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import ReliabilityPolicy
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image
 
-from merge_ros.errors import MergeError
 from merge_ros.estimator import DepthEstimator
 from merge_ros.msg import DepthStatus
 from merge_ros.ros.camera_info import distortion_warning
+from merge_ros.ros.conversions import stamp_nanoseconds
 from merge_ros.ros.depth_pipeline import DepthPipeline
 from merge_ros.ros.diagnostics import NodeHealth
 from merge_ros.ros.frame_report import FrameCounters, FrameEnded, FrameReport, status_message
-from merge_ros.ros.lifecycle import refuse_impossible_transitions
+from merge_ros.ros.lifecycle import explained, refuse_impossible_transitions
 from merge_ros.ros.newest_frame import NewestFrameWorker
 from merge_ros.ros.outputs import DepthOutputs, topic_qos
 from merge_ros.ros.parameters import NodeParameters
@@ -66,20 +65,13 @@ class DepthNode(LifecycleNode):
         # On a steady clock, to speak also while simulated time stands still.
         self.create_timer(DIAGNOSTICS_PERIOD, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
+    @explained
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model. FAILURE, with the reason in log and diagnostics, when that is not possible."""
-        self._health.failure = ""
-        try:
-            settings = self._settings.settings()
-            self.get_logger().info(f"loading {settings.estimator.model}")
-            estimator = DepthEstimator(settings.estimator)
-            estimator.warm_up(*WARM_UP_SIZE)
-        except MergeError as error:
-            self._failed(f"configure failed: {error}")
-            return TransitionCallbackReturn.FAILURE
-        except Exception as error:
-            self._failed(f"configure failed: {type(error).__name__}: {error}", traceback.format_exc())
-            return TransitionCallbackReturn.ERROR
+        settings = self._settings.settings()
+        self.get_logger().info(f"loading {settings.estimator.model}")
+        estimator = DepthEstimator(settings.estimator)
+        estimator.warm_up(*WARM_UP_SIZE)
         self._configured = Configured(estimator, DepthPipeline(estimator, settings), DepthOutputs(self))
         self._health.counters = FrameCounters()
         self._health.model = estimator.description
@@ -87,6 +79,7 @@ class DepthNode(LifecycleNode):
         self.get_logger().info(f"ready: {estimator.description}")
         return TransitionCallbackReturn.SUCCESS
 
+    @explained
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen to the camera."""
         result = super().on_activate(state)
@@ -101,12 +94,14 @@ class DepthNode(LifecycleNode):
         self.get_logger().info(f"listening to {self._health.image_topic}")
         return result
 
+    @explained
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Finish the frame in flight, then be silent."""
         self._stop()
         self._health.state = "inactive"
         return super().on_deactivate(state)
 
+    @explained
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let go of the model."""
         self.release()
@@ -121,7 +116,6 @@ class DepthNode(LifecycleNode):
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """After an unexpected error in a transition: back to unconfigured, holding nothing."""
         self.release()
-        self.get_logger().error(f"unexpected error in the transition from {state.label}: unconfigured now")
         return TransitionCallbackReturn.SUCCESS
 
     def release(self) -> None:
@@ -163,7 +157,7 @@ class DepthNode(LifecycleNode):
         header = frame.image.header
         report = FrameReport(header, frame.arrival)
         report.started()
-        age = (self.get_clock().now() - Time.from_msg(header.stamp, self.get_clock().clock_type)).nanoseconds * 1e-9
+        age = (self.get_clock().now().nanoseconds - stamp_nanoseconds(header.stamp)) * 1e-9
         try:
             result = pipeline(frame.image, age, report)
             with report.stage("publish"):
@@ -182,7 +176,7 @@ class DepthNode(LifecycleNode):
     def _close(self, report: FrameReport) -> None:
         self._health.counters.close(report)
         self._health.frame_closed(report)
-        if self._configured is not None:
+        if self._configured is not None and self.context.ok():
             _, pipeline, outputs = self._configured
             outputs.publish_status(status_message(report, self._health.counters, pipeline.settings.scale.source))
 
@@ -190,9 +184,11 @@ class DepthNode(LifecycleNode):
         if self.context.ok():  # after a signal nothing can be published any more, and nobody needs to know
             self.get_logger().error("".join(traceback.format_exception(error)))
 
-    def _failed(self, reason: str, details: str = "") -> None:
-        self._health.failure = reason
-        self.get_logger().error(f"{reason}\n{details}".rstrip())
+    def explain_failure(self, reason: str) -> None:
+        """Why a transition failed, "" when it did not: for the log, and its first line for the diagnostics."""
+        self._health.failure = reason.partition("\n")[0]
+        if reason:
+            self.get_logger().error(reason)
 
     def _change_settings(self) -> None:
         if self._configured is not None:

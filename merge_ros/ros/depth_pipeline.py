@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image
 
 from merge_ros.errors import CalibrationError
@@ -16,7 +15,7 @@ from merge_ros.geometry.camera import Camera
 from merge_ros.geometry.depth import clip_range
 from merge_ros.msg import DepthStatus
 from merge_ros.ros.camera_info import RecentInfos, camera_for_image, resolve
-from merge_ros.ros.conversions import Rgb, image_to_rgb
+from merge_ros.ros.conversions import Rgb, image_to_rgb, stamp_nanoseconds
 from merge_ros.ros.frame_report import FrameReport
 from merge_ros.ros.parameters import NodeSettings
 from merge_ros.scale import ScaleSource, make_scale_source
@@ -111,7 +110,7 @@ class DepthPipeline:
             report.note(DepthStatus.INVALID_CAMERA_INFO, str(error))
             return None
 
-        affine = live.scale.update(relative, camera, Time.from_msg(image.header.stamp).nanoseconds * 1e-9)
+        affine = live.scale.update(relative, camera, stamp_nanoseconds(image.header.stamp) * 1e-9)
         if affine is None:
             report.note(DepthStatus.NO_METRIC_SCALE, live.scale.reason, expected=live.scale.name == "none")
             return None

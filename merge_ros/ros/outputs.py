@@ -29,16 +29,23 @@ class DepthOutputs:
 
     Args:
         node: owns the publishers.
+
+    Raises:
+        RuntimeError: a QoS override is not a value of its policy.
     """
 
     def __init__(self, node: LifecycleNode) -> None:
         self._node = node
         self._publishers: list[Any] = []
-        self._depth = self._create(Image, "~/depth")
-        self._info = self._create(CameraInfo, "~/camera_info")
-        self._points = self._create(PointCloud2, "~/points")
-        self._relative = self._create(Image, "~/depth_relative")
-        self._status = self._create(DepthStatus, "~/status")
+        try:
+            self._depth = self._create(Image, "~/depth")
+            self._info = self._create(CameraInfo, "~/camera_info")
+            self._points = self._create(PointCloud2, "~/points")
+            self._relative = self._create(Image, "~/depth_relative")
+            self._status = self._create(DepthStatus, "~/status")
+        except Exception:
+            self.destroy()
+            raise
 
     def publish(self, result: DepthResult, header: Header, cloud_stride: int) -> None:
         """Publish a frame. Metric topics stay silent when the metric depth is not known.

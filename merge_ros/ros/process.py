@@ -44,6 +44,10 @@ def run_node(make_node: Callable[[], Node], arguments: Sequence[str] | None = No
     except (InvalidParameterTypeException, InvalidParameterValueException, InvalidQosOverridesError) as error:
         print(f"cannot start: {error}", file=sys.stderr)
         return 1
+    except Exception:
+        if rclpy.ok():
+            raise
+        # A signal shut the context down in the middle of a callback, which could not publish any more.
     finally:
         interrupt.armed = False
         if executor is not None:

@@ -92,6 +92,7 @@ class Graph:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self.received: dict[str, list[Any]] = defaultdict(list)
+        self._clients: dict[str, Any] = {}
 
         def spin() -> None:
             with contextlib.suppress(ExternalShutdownException):
@@ -115,17 +116,31 @@ class Graph:
         self.wake()
         return self.received[topic]
 
-    def call(self, kind: Any, name: str, **fields: Any) -> Any:
-        """Call a service, and wait for its answer."""
-        client = self.node.create_client(kind, name)
-        try:
+    def client(self, kind: Any, name: str) -> Any:
+        """A client of a service; each is made once."""
+        if name not in self._clients:
+            self._clients[name] = self.node.create_client(kind, name)
+            self.wake()
+        return self._clients[name]
+
+    def call(self, kind: Any, name: str, patience: float = 10.0, **fields: Any) -> Any:
+        """Call a service, and wait for its answer.
+
+        Asks again after `patience` seconds: the answer is lost when the server discovers the client later than the client
+        the server, which happens on a busy machine.
+        """
+        client = self.client(kind, name)
+        end = time.monotonic() + LIMIT
+        while time.monotonic() < end:
             assert client.wait_for_service(LIMIT), f"no service {name}"
             future = client.call_async(kind.Request(**fields))
             self.wake()
-            wait_for(future.done, f"the answer of {name}")
-            return future.result()
-        finally:
-            self.node.destroy_client(client)
+            asked = time.monotonic()
+            while time.monotonic() < min(asked + patience, end):
+                if future.done():
+                    return future.result()
+                time.sleep(0.005)
+        pytest.fail(f"not within {LIMIT:.0f} s: the answer of {name}")
 
 
 class DepthNodeHandle:
@@ -145,8 +160,11 @@ class DepthNodeHandle:
         from lifecycle_msgs.srv import ChangeState
 
         service = f"{self.name}/change_state"
+        self.graph.client(ChangeState, service)
+        self.state()  # answered: both sides know each other, and no answer to what cannot be asked twice gets lost
         return [
-            self.graph.call(ChangeState, service, transition=Transition(label=label)).success for label in transitions
+            self.graph.call(ChangeState, service, LIMIT, transition=Transition(label=label)).success
+            for label in transitions
         ]
 
     def bring_to(self, state: str) -> None:
@@ -316,6 +334,12 @@ def camera(graph: Graph) -> Camera:
 def node_process() -> type[NodeProcess]:
     """For commands other than the depth node."""
     return NodeProcess
+
+
+@pytest.fixture(scope="module")
+def handle_of(graph: Graph) -> Callable[..., DepthNodeHandle]:
+    """The handle of a depth node that another process has started."""
+    return lambda process, name="/merge": DepthNodeHandle(process, graph, name)
 
 
 @pytest.fixture(scope="module")

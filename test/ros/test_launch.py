@@ -119,7 +119,6 @@ def test_plain_launch_brings_the_node_to_active_and_the_command_line_sees_it(
     assert "active [3]" in ros2("lifecycle", "get", "/merge", *DIRECT)
     assert str(random_model) in ros2("param", "get", "/merge", "model", *DIRECT)
     with camera_on("/camera/image_raw", "/camera/camera_info", picture, picture_info):
-        assert "32FC1" in echo(ros2, "/merge/depth_relative", IMAGE, "--field", "encoding")
         status = echo(ros2, "/merge/status", STATUS)
         assert "error_code: 5" in status and "scale_source: none" in status and "camera_optical" in status
         # From relative to metric depth, by the command line alone.
@@ -165,14 +164,15 @@ def test_a_namespace_a_name_and_a_remapped_camera(
 
 
 def test_a_wrong_model_stays_unconfigured_says_why_and_can_be_corrected(
-    launch: Launch, ros2: Any, random_model: Path
+    launch: Launch, ros2: Any, handle_of: Any, random_model: Path
 ) -> None:
     process = launch(model="/no/such/model")
     process.wait_for_output("could not be configured")
     assert "configure failed" in process.output and "/no/such/model" in process.output
     assert "unconfigured [1]" in ros2("lifecycle", "get", "/merge", *DIRECT)
-    ros2("param", "set", "/merge", "model", str(random_model), *DIRECT)
-    ros2("lifecycle", "set", "/merge", "configure", *DIRECT)
+    node = handle_of(process)
+    assert node.set_parameters(model=str(random_model), processing_pixels=1024)[0].successful
+    assert node.change("configure") == [True]
     process.wait_for_output("listening to")  # the launch file activates whatever gets configured
     ctrl_c(process)
 

@@ -158,6 +158,17 @@ def test_values_that_are_not_allowed_are_refused_with_the_reason(node: Any, name
     assert words in result.reason
 
 
+def test_a_qos_override_that_is_no_policy_fails_the_configuration_with_the_reason(
+    start_node: Any, random_model: Path
+) -> None:
+    override = {"qos_overrides./fourth/points.publisher.reliability": "quick"}
+    node = start_node(name="fourth", model=random_model, processing_pixels=1024, **override)
+    assert node.change("configure") == [False]
+    assert node.state() == "unconfigured"
+    status = node.diagnostics_after(time.time())
+    assert status.level == DiagnosticStatus.ERROR and "quick" in status.message and "\n" not in status.message
+
+
 def test_a_parameter_out_of_range_at_start_ends_the_process_with_the_reason(start_node: Any) -> None:
     process = start_node(name="third", cloud_stride=1000).process
     assert process.wait() == 1

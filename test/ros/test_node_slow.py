@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -151,3 +152,17 @@ def test_images_that_are_too_old_are_dropped_by_the_clock_of_the_node(
     now.clock.sec += 100
     assert ok(show(-3))  # from the future: a stamp that is ahead is no reason to drop
     assert node.set_together(use_sim_time=False, max_age=0.0).successful
+
+
+def test_signals_end_the_node_cleanly_with_one_frame_in_flight_and_one_waiting(
+    node: Any, camera: Any, picture: Image, picture_info: CameraInfo
+) -> None:
+    camera.exchange(picture, picture_info, ok)
+    for _ in range(6):
+        camera.shoot(picture, picture_info)
+        time.sleep(0.03)
+    node.process.signal(signal.SIGINT)
+    time.sleep(0.02)
+    node.process.signal(signal.SIGINT)
+    assert node.process.wait() == 0, node.process.output
+    assert "Traceback" not in node.process.output, node.process.output

@@ -326,6 +326,20 @@ def wait_until_deaf(camera: Any) -> None:
         time.sleep(0.02)
 
 
+def test_a_stamp_before_the_epoch_is_only_a_stamp(
+    node: Any, camera: Any, picture: Image, picture_info: CameraInfo
+) -> None:
+    for attempt in range(20):  # one may be lost on its way
+        second = camera.shoot(picture, picture_info, -1000 - attempt)
+        end = time.monotonic() + 5
+        while camera.status_of(second) is None and time.monotonic() < end:
+            time.sleep(0.01)
+        if (status := camera.status_of(second)) is not None:
+            assert status.error_code == OK
+            return
+    pytest.fail("no status")
+
+
 def test_random_messages_never_stop_the_node(node: Any, camera: Any, picture: Image, picture_info: CameraInfo) -> None:
     random = np.random.default_rng(7)
     encodings = ["rgb8", "mono8", "mono16", "yuv422", "bayer_grbg8", "16UC1", "", "\u00e9", "x" * 300]
