@@ -126,8 +126,8 @@ class Graph:
     def call(self, kind: Any, name: str, patience: float = 10.0, **fields: Any) -> Any:
         """Call a service, and wait for its answer.
 
-        Asks again after `patience` seconds: the answer is lost when the server discovers the client later than the client
-        the server, which happens on a busy machine.
+        Asks again after `patience` seconds: the answer is lost when the server discovers the client later than the
+        client the server, which happens on a busy machine.
         """
         client = self.client(kind, name)
         end = time.monotonic() + LIMIT
