@@ -86,7 +86,7 @@ STATUS, IMAGE, CLOUD = "merge_ros/msg/DepthStatus", "sensor_msgs/msg/Image", "se
 
 def echo(ros2: Callable[..., str], topic: str, kind: str, *options: str) -> str:
     """The next message of a topic."""
-    return ros2("topic", "echo", "--once", topic, kind, *options)
+    return ros2("topic", "echo", "--once", "--no-daemon", topic, kind, *options)
 
 
 def ctrl_c(process: Any) -> None:
