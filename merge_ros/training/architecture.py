@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, PixArtTransformer2DModel
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 from merge_ros.errors import ConfigurationError
 
 PAD, END, UNKNOWN = "<pad>", "</s>", "<unk>"  # T5's own special tokens, with T5's ids 0, 1, 2
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789,.-'"
 
 
 @dataclass(frozen=True)
@@ -125,25 +127,30 @@ def build_text_encoder(shape: TinyArchitecture) -> T5EncoderModel:
 
 
 def build_tokenizer(shape: TinyArchitecture, captions: Iterable[str]) -> PreTrainedTokenizerFast:
-    """A byte-pair tokenizer learned from captions: their words become tokens, other words are spelt.
+    """A word tokenizer for some captions: their words are tokens, the commonest first; other words are spelt.
 
-    Each text ends in one end token, so the empty prompt is exactly one token.
+    Each text ends in one end token, so the empty prompt is exactly one token. The same captions give the same ids
+    (which the byte-pair trainer of `tokenizers` does not promise).
+
+    Raises:
+        ConfigurationError: the captions have more words than the vocabulary has room for.
     """
-    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN, end_of_word_suffix="</w>"))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
-    tokenizer.decoder = decoders.BPEDecoder(suffix="</w>")
-    trainer = trainers.BpeTrainer(
-        vocab_size=shape.vocabulary,
-        special_tokens=[PAD, END, UNKNOWN],
-        initial_alphabet=list("abcdefghijklmnopqrstuvwxyz0123456789,.-'"),
-        end_of_word_suffix="</w>",
-        show_progress=False,
+    normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    splitter = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
+    counts = Counter(
+        word for caption in captions for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(caption))
     )
-    tokenizer.train_from_iterator(captions, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"$A {END}", special_tokens=[(END, tokenizer.token_to_id(END))]
-    )
+    words = sorted(counts, key=lambda word: (-counts[word], word))
+    pieces = [PAD, END, UNKNOWN, *LETTERS, *(f"##{letter}" for letter in LETTERS)]
+    pieces += [word for word in words if word not in LETTERS]
+    if len(pieces) > shape.vocabulary:
+        raise ConfigurationError(f"vocabulary={shape.vocabulary} is too small for {len(pieces)} words and letters")
+    vocabulary = {piece: index for index, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = splitter
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"$A {END}", special_tokens=[(END, 1)])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,

@@ -1,6 +1,7 @@
 """The simulated drive: smooth, collision-free, at constant height and rate."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def test_path_is_smooth_and_keeps_its_distance() -> None:
 def test_frames_follow_each_other() -> None:
     frames = list(drive(SEED, SHORT))
     assert len(frames) == 6
-    for before, after in zip(frames, frames[1:], strict=False):
+    for before, after in pairwise(frames):
         moved = np.linalg.norm(after.pose[:3, 3] - before.pose[:3, 3])
         turned = math.acos(np.clip((np.trace(before.pose[:3, :3].T @ after.pose[:3, :3]) - 1) / 2, -1, 1))
         assert moved <= SHORT.speed / SHORT.fps * 1.01

@@ -26,7 +26,9 @@ def scene_of(*parts: Part, things: tuple[Thing, ...] = ()) -> Scene:
     ("height", "pitch", "roll", "heading", "fov"),
     [(0.5, 0.3, 0.0, 0.0, 70), (1.2, 0.1, 0.1, 1.0, 95), (0.2, 0.4, -0.05, -2.5, 55), (0.8, math.pi / 2, 0.0, 0.3, 60)],
 )
-def test_floor_depth_is_height_over_ray_down(height: float, pitch: float, roll: float, heading: float, fov: float) -> None:
+def test_floor_depth_is_height_over_ray_down(
+    height: float, pitch: float, roll: float, heading: float, fov: float
+) -> None:
     camera = Camera.from_fov(160, 120, math.radians(fov))
     pose = camera_pose(20, 20, height, heading, pitch, roll)
     with SceneRenderer(scene_of(FLOOR), camera) as renderer:

@@ -1,0 +1,131 @@
+"""The small parts that training stands on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="training needs the extra 'train'")
+
+import torch
+
+from merge_ros.errors import ConfigurationError, DatasetError
+from merge_ros.evaluation.metrics import aligned_metrics
+from merge_ros.model.converter import PixArtConverter
+from merge_ros.training.architecture import (
+    TinyArchitecture,
+    build_text_encoder,
+    build_tokenizer,
+    build_transformer,
+    build_vae,
+    parameter_count,
+)
+from merge_ros.training.data import depth_range, normalise_depth, pack
+from merge_ros.training.depth_converters import aligned_abs_rel, new_converter
+from merge_ros.training.run import RunSettings
+from merge_ros.training.text_to_image import TokenisedCaptions, draw_timesteps
+from merge_ros.training.train_tiny import planned_steps
+
+CAPTIONS = ("a room with white walls and a red box", "a corridor with a blue ball")
+
+
+def test_all_parts_fit_into_32_megabytes_of_fp16() -> None:
+    shape = TinyArchitecture()
+    transformer = build_transformer(shape)
+    converter = PixArtConverter.for_backbone(transformer, shape.groups, ff_mult=shape.ff_mult)
+    assert 2 * parameter_count(build_vae(shape), transformer, build_text_encoder(shape), converter) < 32e6
+
+
+def test_impossible_architectures_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="multiple of heads"):
+        TinyArchitecture(width=250)
+    with pytest.raises(ConfigurationError, match="groups=9"):
+        TinyArchitecture(groups=9)
+
+
+def test_empty_prompt_is_one_token_and_unknown_words_are_spelt() -> None:
+    tokenizer = build_tokenizer(TinyArchitecture(), CAPTIONS)
+    assert tokenizer("").input_ids == [tokenizer.eos_token_id]
+    assert tokenizer.unk_token_id not in tokenizer("a zebra").input_ids
+    assert tokenizer("a RED box").input_ids == tokenizer("a red box").input_ids
+    assert len(tokenizer("red").input_ids) == 2
+
+
+def test_dropped_captions_become_the_empty_prompt() -> None:
+    tokenizer = build_tokenizer(TinyArchitecture(), CAPTIONS)
+    captions = TokenisedCaptions.of(CAPTIONS, tokenizer)
+    ids, mask = captions.batch(np.array([0, 1]), np.array([True, False]))
+    assert mask[0].sum() == 1
+    assert ids[0, 0] == tokenizer.eos_token_id
+    assert mask[1].sum() == len(tokenizer(CAPTIONS[1]).input_ids) == ids.shape[1]
+
+
+def test_new_converter_sees_the_image_as_the_backbone_does() -> None:
+    shape = TinyArchitecture(width=32, heads=2, layers=4, groups=2)
+    backbone = build_transformer(shape)
+    converter = new_converter(backbone, shape)
+    image = torch.randn(1, 4, 16, 16)
+    joined = torch.cat([image, torch.randn(1, 4, 16, 16)], 1)
+    assert torch.allclose(converter.pos_embed(joined), backbone.pos_embed(image), atol=1e-5)
+
+
+def test_depth_is_normalised_by_its_quantiles() -> None:
+    metres = np.linspace(1, 5, 10_000, dtype=np.float32).reshape(100, 100)
+    near, far = depth_range(metres)
+    assert (near, far) == (pytest.approx(1.08, abs=0.01), pytest.approx(4.92, abs=0.01))
+    normalised = normalise_depth(metres, near, far)
+    assert (normalised.min(), normalised.max()) == (-1, 1)
+    assert normalised[50, 0] == pytest.approx(0, abs=0.01)
+    with pytest.raises(DatasetError, match="flat"):
+        depth_range(np.ones((4, 4), np.float32))
+
+
+def test_packed_frames_are_the_files(frames_folder: Path, tmp_path: Path) -> None:
+    data = pack(frames_folder, tmp_path, 5)
+    assert len(data) == 5
+    assert data.size == (64, 64)
+    assert data.images(np.array([0, 3])).shape == (2, 3, 64, 64)
+    depth = data.depths(np.array([2]))
+    assert (float(depth.min()), float(depth.max())) == (-1, 1)
+    metres = data.metres[2, 0] + (depth[0, 0, 63, 0] / 2 + 0.5) * (data.metres[2, 1] - data.metres[2, 0])
+    assert float(metres) == pytest.approx(1.0, abs=0.02)
+    with pytest.raises(DatasetError):
+        pack(tmp_path, tmp_path)
+
+
+def test_pixel_loss_is_the_metric_and_ignores_scale_and_shift() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(1, 5, (2, 20, 30)).astype(np.float32)
+    predicted = truth + rng.normal(0, 0.3, truth.shape).astype(np.float32)
+    everywhere = np.ones_like(truth[0], bool)
+    expected = np.mean(
+        [aligned_metrics(p, t, everywhere, (0.0, 99.0)).abs_rel for p, t in zip(predicted, truth, strict=True)]
+    )
+    loss = aligned_abs_rel(torch.from_numpy(predicted), torch.from_numpy(truth))
+    moved = aligned_abs_rel(torch.from_numpy(predicted * 3 - 7), torch.from_numpy(truth))
+    assert float(loss) == pytest.approx(expected, rel=1e-3)
+    assert float(moved) == pytest.approx(expected, rel=1e-3)
+
+
+def test_learning_rate_rises_holds_and_falls() -> None:
+    settings = RunSettings(steps=100, learning_rate=1.0, warmup=10)
+    rates = [settings.rate(step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[20] == rates[49] == 1.0
+    assert rates[99] < 0.05
+    with pytest.raises(ConfigurationError, match="steps"):
+        RunSettings(steps=0, learning_rate=1.0)
+
+
+def test_timesteps_crowd_at_the_clean_end() -> None:
+    timesteps = draw_timesteps(np.random.default_rng(0), 4000, 1000)
+    assert timesteps.min() >= 0
+    assert timesteps.max() <= 999
+    assert 1.2 < np.mean(timesteps < 500) / np.mean(timesteps >= 500) < 2.5
+
+
+def test_steps_follow_the_minutes() -> None:
+    short, long = planned_steps(10), planned_steps(20)
+    assert all(long[stage] == pytest.approx(2 * short[stage], abs=1) for stage in short)
