@@ -7,108 +7,56 @@ Every builder works in a local frame with the floor at z = 0, the object's centr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
+from merge_ros.simulation.draft import CLOTH, PAINT, WOOD, Draft, add_legs, add_small_item, new_draft, other_colour
 from merge_ros.simulation.palette import FURNITURE, VIVID, sample_rgb
-from merge_ros.simulation.scene import Vector
-
-WOOD, CLOTH, PAINT = "wood", "cloth", "paint"
-UP = (1.0, 0.0, 0.0, 0.0)
-
-
-@dataclass
-class Draft:
-    """An object in its local frame: solids as (shape, size, position, quaternion, rgb, material), half footprint."""
-
-    colour: str
-    half_x: float
-    half_y: float
-    rgb: Vector
-    material: str = PAINT
-    solids: list[tuple[str, Vector, Vector, tuple[float, float, float, float], Vector, str]] = field(
-        default_factory=list
-    )
-
-    def add(
-        self,
-        shape: str,
-        size: Vector,
-        position: Vector,
-        *,
-        rgb: Vector | None = None,
-        material: str | None = None,
-        quaternion: tuple[float, float, float, float] = UP,
-    ) -> None:
-        """Add a solid; without colour or material it takes the object's own."""
-        self.solids.append((shape, size, position, quaternion, rgb or self.rgb, material or self.material))
-
-    def box(self, x: tuple[float, float], y: tuple[float, float], z: tuple[float, float], **look: object) -> None:
-        """Add a box between the given limits."""
-        size = ((x[1] - x[0]) / 2, (y[1] - y[0]) / 2, (z[1] - z[0]) / 2)
-        self.add("box", size, (sum(x) / 2, sum(y) / 2, sum(z) / 2), **look)  # type: ignore[arg-type]
-
-
-def _draft(
-    rng: np.random.Generator, half_x: float, half_y: float, colours: tuple[str, ...], materials: tuple[str, ...]
-) -> Draft:
-    colour = str(rng.choice(colours))
-    return Draft(colour, half_x, half_y, sample_rgb(rng, colour), str(rng.choice(materials)))
-
-
-def _other(rng: np.random.Generator) -> Vector:
-    return sample_rgb(rng, str(rng.choice(FURNITURE)))
-
-
-def _legs(draft: Draft, half_x: float, half_y: float, top: float, radius: float, rgb: Vector | None = None) -> None:
-    for x in (-half_x, half_x):
-        for y in (-half_y, half_y):
-            draft.box((x - radius, x + radius), (y - radius, y + radius), (0, top), rgb=rgb)
 
 
 def table(rng: np.random.Generator) -> Draft:
     x, y, top = rng.uniform(0.35, 0.55), rng.uniform(0.45, 0.95), rng.uniform(0.6, 0.8)
-    draft = _draft(rng, x, y, FURNITURE, (WOOD, PAINT))
+    draft = new_draft(rng, x, y, FURNITURE, (WOOD, PAINT))
     draft.box((-x, x), (-y, y), (top - 0.05, top))
-    _legs(draft, x - 0.06, y - 0.06, top - 0.05, 0.03)
+    add_legs(draft, x - 0.06, y - 0.06, top - 0.05, 0.03)
     for _ in range(int(rng.integers(0, 4))):
-        _small_item(rng, draft, rng.uniform(-x + 0.15, x - 0.15), rng.uniform(-y + 0.15, y - 0.15), top)
+        add_small_item(rng, draft, rng.uniform(-x + 0.15, x - 0.15), rng.uniform(-y + 0.15, y - 0.15), top)
     return draft
 
 
 def chair(rng: np.random.Generator) -> Draft:
     half, seat, back = rng.uniform(0.2, 0.26), rng.uniform(0.4, 0.5), rng.uniform(0.8, 1.0)
-    draft = _draft(rng, half, half, FURNITURE, (WOOD, PAINT, CLOTH))
+    draft = new_draft(rng, half, half, FURNITURE, (WOOD, PAINT, CLOTH))
     draft.box((-half, half), (-half, half), (seat - 0.05, seat))
     draft.box((-half, -half + 0.05), (-half, half), (seat, back))
-    _legs(draft, half - 0.04, half - 0.04, seat - 0.05, 0.025)
+    add_legs(draft, half - 0.04, half - 0.04, seat - 0.05, 0.025)
     return draft
 
 
 def stool(rng: np.random.Generator) -> Draft:
     radius, top = rng.uniform(0.16, 0.22), rng.uniform(0.4, 0.7)
-    draft = _draft(rng, radius, radius, FURNITURE, (WOOD, PAINT))
+    draft = new_draft(rng, radius, radius, FURNITURE, (WOOD, PAINT))
     draft.add("cylinder", (radius, 0.03, 0), (0, 0, top))
-    _legs(draft, radius * 0.6, radius * 0.6, top, 0.02)
+    add_legs(draft, radius * 0.6, radius * 0.6, top, 0.02)
     return draft
 
 
 def sofa(rng: np.random.Generator) -> Draft:
     x, y = rng.uniform(0.4, 0.5), rng.uniform(0.7, 1.1)
-    draft = _draft(rng, x, y, FURNITURE, (CLOTH,))
+    draft = new_draft(rng, x, y, FURNITURE, (CLOTH,))
     draft.box((-x, x), (-y, y), (0.06, 0.42))
     draft.box((-x, -x + 0.22), (-y, y), (0.42, 0.85))
     for side in (-1, 1):
         draft.box((-x, x), (side * y - 0.08, side * y + 0.08), (0.06, 0.6))
     if rng.random() < 0.6:
-        draft.box((-x + 0.24, -x + 0.36), (-0.2, 0.2), (0.43, 0.78), rgb=_other(rng))
+        draft.box((-x + 0.24, -x + 0.36), (-0.2, 0.2), (0.43, 0.78), rgb=other_colour(rng))
     return draft
 
 
 def bed(rng: np.random.Generator) -> Draft:
     x, y = rng.uniform(0.95, 1.05), rng.uniform(0.45, 0.9)
-    draft = _draft(rng, x, y, FURNITURE, (CLOTH,))
+    draft = new_draft(rng, x, y, FURNITURE, (CLOTH,))
     draft.box((-x, x), (-y, y), (0.05, 0.3), rgb=sample_rgb(rng, "brown"), material=WOOD)
     draft.box((-x + 0.05, x), (-y + 0.03, y - 0.03), (0.3, 0.52))
     draft.box((-x - 0.05, -x), (-y, y), (0, 0.95), rgb=sample_rgb(rng, "brown"), material=WOOD)
@@ -118,7 +66,7 @@ def bed(rng: np.random.Generator) -> Draft:
 
 def shelf(rng: np.random.Generator) -> Draft:
     x, y, height = rng.uniform(0.14, 0.22), rng.uniform(0.35, 0.7), rng.uniform(0.9, 2.1)
-    draft = _draft(rng, x, y, FURNITURE, (WOOD, PAINT))
+    draft = new_draft(rng, x, y, FURNITURE, (WOOD, PAINT))
     for side in (-y, y):
         draft.box((-x, x), (side - 0.02, side + 0.02), (0, height))
     draft.box((-x, -x + 0.02), (-y, y), (0, height))
@@ -128,13 +76,13 @@ def shelf(rng: np.random.Generator) -> Draft:
         draft.box((-x, x), (-y, y), (z - 0.015, z + 0.015))
         if level < boards:
             for _ in range(int(rng.integers(0, 5))):
-                _small_item(rng, draft, rng.uniform(-x + 0.08, x - 0.04), rng.uniform(-y + 0.1, y - 0.1), z + 0.015)
+                add_small_item(rng, draft, rng.uniform(-x + 0.08, x - 0.04), rng.uniform(-y + 0.1, y - 0.1), z + 0.015)
     return draft
 
 
 def cabinet(rng: np.random.Generator) -> Draft:
     x, y, height = rng.uniform(0.2, 0.32), rng.uniform(0.3, 0.8), rng.choice([0.5, 0.8, 1.1, 1.9])
-    draft = _draft(rng, x, y, FURNITURE, (WOOD, PAINT))
+    draft = new_draft(rng, x, y, FURNITURE, (WOOD, PAINT))
     draft.box((-x, x), (-y, y), (0.05, float(height)))
     draft.box((-x, x - 0.03), (-y + 0.03, y - 0.03), (0, 0.05), rgb=(0.1, 0.1, 0.1))
     doors = int(rng.integers(2, 4))
@@ -151,24 +99,24 @@ def cabinet(rng: np.random.Generator) -> Draft:
 
 def crate(rng: np.random.Generator) -> Draft:
     x, y, z = rng.uniform(0.15, 0.4, 3)
-    draft = _draft(rng, x, y, ("brown", "beige", "grey", "green", "blue", "red"), (WOOD,))
+    draft = new_draft(rng, x, y, ("brown", "beige", "grey", "green", "blue", "red"), (WOOD,))
     draft.box((-x, x), (-y, y), (0, 2 * z))
     if rng.random() < 0.35:
         a, b, c = rng.uniform(0.5, 0.85, 3)
-        draft.box((-x * a, x * a), (-y * b, y * b), (2 * z, 2 * z + 2 * z * c), rgb=_other(rng))
+        draft.box((-x * a, x * a), (-y * b, y * b), (2 * z, 2 * z + 2 * z * c), rgb=other_colour(rng))
     return draft
 
 
 def carton(rng: np.random.Generator) -> Draft:
     x, y, z = rng.uniform(0.1, 0.35, 3)
-    draft = _draft(rng, x, y, (*VIVID, "white", "black", "brown", "beige"), (PAINT, CLOTH))
+    draft = new_draft(rng, x, y, (*VIVID, "white", "black", "brown", "beige"), (PAINT, CLOTH))
     draft.box((-x, x), (-y, y), (0, 2 * z))
     return draft
 
 
 def barrel(rng: np.random.Generator) -> Draft:
     radius, height = rng.uniform(0.15, 0.32), rng.uniform(0.3, 0.9)
-    draft = _draft(rng, radius, radius, (*VIVID, "grey", "black", "white"), (PAINT, WOOD))
+    draft = new_draft(rng, radius, radius, (*VIVID, "grey", "black", "white"), (PAINT, WOOD))
     draft.add("cylinder", (radius, height / 2, 0), (0, 0, height / 2))
     for z in (0.15, 0.85):
         draft.add("cylinder", (radius * 1.04, 0.02, 0), (0, 0, z * height), rgb=(0.25, 0.25, 0.27))
@@ -177,7 +125,7 @@ def barrel(rng: np.random.Generator) -> Draft:
 
 def bin_(rng: np.random.Generator) -> Draft:
     radius, height = rng.uniform(0.12, 0.2), rng.uniform(0.25, 0.5)
-    draft = _draft(rng, radius, radius, (*VIVID, "grey", "black", "white"), (PAINT,))
+    draft = new_draft(rng, radius, radius, (*VIVID, "grey", "black", "white"), (PAINT,))
     draft.add("cylinder", (radius, height / 2, 0), (0, 0, height / 2))
     draft.add("cylinder", (radius * 0.85, 0.004, 0), (0, 0, height + 0.004), rgb=(0.05, 0.05, 0.05))
     return draft
@@ -185,14 +133,14 @@ def bin_(rng: np.random.Generator) -> Draft:
 
 def ball(rng: np.random.Generator) -> Draft:
     radius = rng.uniform(0.08, 0.35)
-    draft = _draft(rng, radius, radius, (*VIVID, "white", "black"), (PAINT, CLOTH))
+    draft = new_draft(rng, radius, radius, (*VIVID, "white", "black"), (PAINT, CLOTH))
     draft.add("sphere", (radius, 0, 0), (0, 0, radius))
     return draft
 
 
 def pillar(rng: np.random.Generator) -> Draft:
     radius = rng.uniform(0.12, 0.28)
-    draft = _draft(rng, radius, radius, ("white", "grey", "beige", "brown", "red", "blue"), (PAINT, WOOD))
+    draft = new_draft(rng, radius, radius, ("white", "grey", "beige", "brown", "red", "blue"), (PAINT, WOOD))
     if rng.random() < 0.5:
         draft.add("cylinder", (radius, 2.5, 0), (0, 0, 2.5))
     else:
@@ -203,7 +151,7 @@ def pillar(rng: np.random.Generator) -> Draft:
 def plant(rng: np.random.Generator) -> Draft:
     pot, height = rng.uniform(0.1, 0.2), rng.uniform(0.4, 1.4)
     draft = Draft("green", 0.28, 0.28, sample_rgb(rng, "green"))
-    draft.add("cylinder", (pot, pot, 0), (0, 0, pot), rgb=_other(rng))
+    draft.add("cylinder", (pot, pot, 0), (0, 0, pot), rgb=other_colour(rng))
     draft.add("cylinder", (0.02, height / 2, 0), (0, 0, pot + height / 2), rgb=sample_rgb(rng, "brown"))
     for _ in range(int(rng.integers(5, 11))):
         angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0.02, 0.2)
@@ -225,10 +173,10 @@ def plant(rng: np.random.Generator) -> Draft:
 
 def person(rng: np.random.Generator) -> Draft:
     height = rng.uniform(1.5, 1.9)
-    draft = _draft(rng, 0.24, 0.3, FURNITURE, (CLOTH, PAINT))
+    draft = new_draft(rng, 0.24, 0.3, FURNITURE, (CLOTH, PAINT))
     tone = rng.uniform(0.35, 1.0)
     skin = (0.95 * tone, 0.75 * tone, 0.6 * tone)
-    trousers = _other(rng)
+    trousers = other_colour(rng)
     hip, neck = 0.5 * height, 0.82 * height
     step = rng.uniform(0, 0.16)
     for side in (-1, 1):
@@ -242,13 +190,13 @@ def person(rng: np.random.Generator) -> Draft:
         draft.add("capsule", (0.05, 0.24, 0), (-side * step * 0.6, side * 0.25, hip + 0.22))
     draft.add("ellipsoid", (0.13, 0.2, (neck - hip) / 2 + 0.06), (0, 0, (neck + hip) / 2))
     draft.add("ellipsoid", (0.1, 0.09, 0.125), (0, 0, neck + 0.15), rgb=skin)
-    draft.add("ellipsoid", (0.105, 0.1, 0.09), (-0.02, 0, neck + 0.21), rgb=_other(rng))
+    draft.add("ellipsoid", (0.105, 0.1, 0.09), (-0.02, 0, neck + 0.21), rgb=other_colour(rng))
     return draft
 
 
 def lamp(rng: np.random.Generator) -> Draft:
     height = rng.uniform(0.9, 1.7)
-    draft = _draft(rng, 0.2, 0.2, ("white", "yellow", "beige", "orange", "red"), (PAINT,))
+    draft = new_draft(rng, 0.2, 0.2, ("white", "yellow", "beige", "orange", "red"), (PAINT,))
     draft.add("cylinder", (0.15, 0.015, 0), (0, 0, 0.015), rgb=(0.15, 0.15, 0.15))
     draft.add("cylinder", (0.015, height / 2, 0), (0, 0, height / 2), rgb=(0.2, 0.2, 0.2))
     draft.add("cylinder", (0.17, 0.12, 0), (0, 0, height), material="glow")
@@ -257,7 +205,7 @@ def lamp(rng: np.random.Generator) -> Draft:
 
 def suitcase(rng: np.random.Generator) -> Draft:
     x, y, z = rng.uniform(0.09, 0.14), rng.uniform(0.18, 0.28), rng.uniform(0.45, 0.7)
-    draft = _draft(rng, x, y, (*VIVID, "black", "grey"), (PAINT,))
+    draft = new_draft(rng, x, y, (*VIVID, "black", "grey"), (PAINT,))
     draft.box((-x, x), (-y, y), (0.04, z))
     draft.box((-0.01, 0.01), (-y * 0.5, y * 0.5), (z + 0.2, z + 0.22), rgb=(0.15, 0.15, 0.15))
     for side in (-1, 1):
@@ -266,35 +214,17 @@ def suitcase(rng: np.random.Generator) -> Draft:
 
 
 def clutter(rng: np.random.Generator) -> Draft:
-    draft = _draft(rng, 0.12, 0.12, VIVID, (PAINT,))
-    _small_item(rng, draft, 0.0, 0.0, 0.0)
+    draft = new_draft(rng, 0.12, 0.12, VIVID, (PAINT,))
+    add_small_item(rng, draft, 0.0, 0.0, 0.0)
     return draft
 
 
 def rug(rng: np.random.Generator) -> Draft:
     x, y = rng.uniform(0.5, 1.1, 2)
-    draft = _draft(rng, x, y, FURNITURE, (CLOTH,))
+    draft = new_draft(rng, x, y, FURNITURE, (CLOTH,))
     draft.box((-x, x), (-y, y), (0.002, 0.012))
-    draft.box((-x * 0.85, x * 0.85), (-y * 0.85, y * 0.85), (0.012, 0.016), rgb=_other(rng))
+    draft.box((-x * 0.85, x * 0.85), (-y * 0.85, y * 0.85), (0.012, 0.016), rgb=other_colour(rng))
     return draft
-
-
-def _small_item(rng: np.random.Generator, draft: Draft, x: float, y: float, z: float) -> None:
-    """A book, bottle, cup, ball or packet standing at a point."""
-    kind, rgb = int(rng.integers(5)), sample_rgb(rng, str(rng.choice(FURNITURE)))
-    if kind == 0:
-        draft.box((x - 0.07, x + 0.07), (y - 0.02, y + 0.02), (z, z + rng.uniform(0.15, 0.28)), rgb=rgb)
-    elif kind == 1:
-        draft.add("cylinder", (0.035, 0.1, 0), (x, y, z + 0.1), rgb=rgb)
-        draft.add("cylinder", (0.013, 0.04, 0), (x, y, z + 0.24), rgb=rgb)
-    elif kind == 2:
-        draft.add("cylinder", (0.045, 0.05, 0), (x, y, z + 0.05), rgb=rgb)
-    elif kind == 3:
-        radius = rng.uniform(0.05, 0.1)
-        draft.add("sphere", (radius, 0, 0), (x, y, z + radius), rgb=rgb)
-    else:
-        a, b, c = rng.uniform(0.04, 0.12, 3)
-        draft.box((x - a / 2, x + a / 2), (y - b, y + b), (z, z + 2 * c), rgb=rgb)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from merge_ros.simulation.furniture import CLOTH, KINDS, PAINT, WOOD, Draft
+from merge_ros.simulation.draft import CLOTH, PAINT, WOOD, Draft
+from merge_ros.simulation.furniture import KINDS
 from merge_ros.simulation.palette import FLOOR, FURNITURE, WALL, sample_rgb
 from merge_ros.simulation.scene import Light, Part, Scene, Surface, Thing, Vector
 from merge_ros.simulation.textures import make_texture
