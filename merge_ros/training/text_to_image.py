@@ -128,7 +128,7 @@ def draw_timesteps(rng: np.random.Generator, count: int, timesteps: int) -> NDAr
 
 def main() -> None:
     """The command line of this stage."""
-    arguments = start_stage(stage_parser(__doc__, steps=6000).parse_args())
+    arguments = start_stage(stage_parser(__doc__, steps=500).parse_args())
     settings = RunSettings(arguments.steps, learning_rate=8e-4, warmup=150, ema=0.997, seed=arguments.seed)
     # Packed once, before several processes want it.
     frames = len(pack(arguments.data, arguments.out / "cache", arguments.frames))

@@ -96,7 +96,7 @@ def latent_deviation(vae: AutoencoderKL, data: PackedData) -> float:
 
 def main() -> None:
     """The command line of this stage."""
-    arguments = start_stage(stage_parser(__doc__, steps=2400).parse_args())
+    arguments = start_stage(stage_parser(__doc__, steps=1450).parse_args())
     settings = RunSettings(arguments.steps, learning_rate=1e-3, ema=0.995, seed=arguments.seed)
     # Packed once, before several processes want it.
     frames = len(pack(arguments.data, arguments.out / "cache", arguments.frames))
