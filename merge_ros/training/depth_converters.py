@@ -57,6 +57,8 @@ def train(
 
     torch.manual_seed(settings.seed)
     converter = new_converter(backbone, shape)
+    # The node scales its images to as many pixels as were trained with.
+    converter.register_to_config(processing_pixels=data.size[0] * data.size[1])
     network = MergePixArt(backbone, converter)
     use_plain_attention(backbone, converter)
     conditioning = encode_prompt(tokenizer, text_encoder, "")

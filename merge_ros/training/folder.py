@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, PixArtTransformer2DModel
-from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerFast, T5EncoderModel
 
+from merge_ros.model.checkpoint import save_empty_prompt
 from merge_ros.model.conditioning import encode_prompt
 from merge_ros.model.converter import PixArtConverter
-
-EMPTY_PROMPT_FILE = "empty_prompt.safetensors"
 
 
 def save_image_parts(
@@ -39,9 +37,7 @@ def save_converters(
     target = folder / "depth_converters"
     _half(converter).save_pretrained(target, safe_serialization=True)
     # From the fp16 weights that ship, so that the stored embedding is the one the shipped encoder gives.
-    empty = encode_prompt(tokenizer, _half(text_encoder).float(), "")
-    tensors = {"prompt_embeds": empty.text.float().contiguous(), "prompt_mask": empty.mask.float().contiguous()}
-    save_file(tensors, target / EMPTY_PROMPT_FILE)
+    save_empty_prompt(encode_prompt(tokenizer, _half(text_encoder).float(), ""), target)
 
 
 def _half(module: Any) -> Any:
