@@ -31,9 +31,7 @@ def test_points_project_back_to_their_pixels_at_their_depth(depth: np.ndarray) -
 
 
 @given(depths, images, st.integers(1, 9))
-def test_packed_cloud_holds_every_nth_point_and_its_colour(
-    depth: np.ndarray, rgb: np.ndarray, stride: int
-) -> None:
+def test_packed_cloud_holds_every_nth_point_and_its_colour(depth: np.ndarray, rgb: np.ndarray, stride: int) -> None:
     cloud = packed_cloud(depth, rgb, CAMERA, stride)
     assert cloud.dtype == POINT_DTYPE
     assert cloud.dtype.itemsize == 16
