@@ -14,7 +14,7 @@ ROS2_TOOLS_NEED := argcomplete importlib-metadata lark osrf-pycommon packaging p
 PYTEST_FLAGS ?=
 # Where `make train-tiny` works, and for how long; a run that was stopped goes on where it was.
 RUN ?= runs/merge_tiny
-MINUTES ?= 60
+MINUTES ?=
 
 ROS2_TOOLS_WHEELS := $(wildcard $(ROS2_TOOLS)/*.whl)
 SOURCES := pyproject.toml setup.py package.xml CMakeLists.txt \
@@ -61,7 +61,7 @@ format: $(STAMPS)/test  ## Rewrite the code in the house style
 venv: $(STAMPS)/test  ## Create or update the environment of `make test` without running anything
 
 train-tiny: $(STAMPS)/test  ## Train merge-tiny from scratch on this CPU: RUN=folder MINUTES=wall-clock
-	$(BIN)/python -m merge_ros.training.train_tiny --out $(RUN) --minutes $(MINUTES)
+	$(BIN)/python -m merge_ros.training.train_tiny --out $(RUN) $(if $(MINUTES),--minutes $(MINUTES))
 
 build: $(STAMPS)/venv  ## Build the wheel into dist/
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .

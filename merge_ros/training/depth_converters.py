@@ -30,9 +30,9 @@ from merge_ros.training.folder import save_converters
 from merge_ros.training.latents import LatentStore
 from merge_ros.training.run import Run, RunSettings
 
-SMALL_UNTIL = 0.4  # of the steps are taken at half resolution, where a step sees four times as many frames
+SMALL_UNTIL = 0.3  # of the steps are taken at half resolution, where a step sees four times as many frames
 SMALL_BATCH, BATCH = 32, 8  # per process
-PIXEL_LOSS_FROM = 0.35  # of the steps: first the latents, then also the decoded depth
+PIXEL_LOSS_FROM = 0.25  # of the steps: first the latents, then also the decoded depth
 SMALL_DECODED, DECODED = 6, 1  # frames of a batch that go through the decoder
 PIXEL_WEIGHT = 0.5
 
@@ -153,7 +153,7 @@ def checksum(module: torch.nn.Module) -> str:
 
 def main() -> None:
     """The command line of this stage."""
-    arguments = start_stage(stage_parser(__doc__, steps=1280).parse_args())
+    arguments = start_stage(stage_parser(__doc__, steps=1850).parse_args())
     settings = RunSettings(arguments.steps, learning_rate=1.2e-3, warmup=150, ema=0.997, seed=arguments.seed)
     # Packed once, before several processes want it.
     frames = len(pack(arguments.data, arguments.out / "cache", arguments.frames))
