@@ -68,7 +68,7 @@ def main() -> None:
             "wall_ms_p50": statistics.median(wall[name]),
             "wall_ms_p95": float(np.percentile(wall[name], 95)),
             "processor_ms_p50": statistics.median(processor[name]),
-            "speedup": statistics.median(processor[baseline]) / statistics.median(processor[name]),
+            "speedup": statistics.median(wall[baseline]) / statistics.median(wall[name]),
             "load_s": load_seconds[name],
         }
         rows.append(row)
