@@ -25,6 +25,22 @@ examples:
 """
 
 
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="merge-ros",
+        description="Depth from one camera with a frozen diffusion transformer and its MERGE converters.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"merge-ros {__version__}")
+    parser.add_argument("--verbose", "-v", action="store_true", help="log what is being done")
+    subparsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for verb in VERBS:
+        importlib.import_module(f"merge_ros.cli.{verb}").add_parser(subparsers)
+    return parser
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -34,18 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 done, 1 a check failed, 2 a wrong call or bad input, 130 interrupted.
     """
-    parser = argparse.ArgumentParser(
-        prog="merge-ros",
-        description="Depth from one camera, and pictures from text, with one frozen diffusion transformer.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"merge-ros {__version__}")
-    parser.add_argument("--verbose", "-v", action="store_true", help="log what is being done")
-    subparsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for verb in VERBS:
-        importlib.import_module(f"merge_ros.cli.{verb}").add_parser(subparsers)
-    arguments = parser.parse_args(argv)
+    arguments = build_parser().parse_args(argv)
     logging.basicConfig(
         level=logging.INFO if arguments.verbose else logging.WARNING,
         format="merge-ros: %(levelname)s: %(message)s",
