@@ -95,10 +95,9 @@ class GroundPlaneScale:
     lines that put many pixels below the floor lose (so that a table top does not pass for the floor while
     some floor is in view).
 
-    Every frame is fitted by itself, as its relative depth is normalised by itself: (scale, shift) change
-        whenever the
-    nearest or the farthest thing in view does. When a fit fails, the last good one is kept for up to
-    `hold_seconds`, which bridges single frames; it is wrong by as much as the view has changed since.
+    Every frame is fitted by itself, as its relative depth is normalised by itself: (scale, shift) change whenever the
+    nearest or the farthest thing in view does. When a fit fails, the last good one is kept for up to `hold_seconds`,
+    which bridges single frames; it is wrong by as much as the view has changed since.
     """
 
     name = "ground_plane"
