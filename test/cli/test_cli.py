@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,9 @@ import pytest
 
 def _merge_ros(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "merge_ros.cli.main", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=cwd, check=False)
+    # Not in the source tree: there, `python -m` would take its merge_ros for the installed one.
+    where = cwd or tempfile.gettempdir()
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=where, check=False)
 
 
 @pytest.fixture(scope="module")
