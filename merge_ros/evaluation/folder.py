@@ -25,37 +25,45 @@ class DepthPair:
     depth: Path
 
     def read_image(self) -> NDArray[np.uint8]:
-        """[H, W, 3] uint8 RGB.
-
-        Raises:
-            DatasetError: the file is not an image.
-        """
-        bgr = cv2.imread(str(self.image), cv2.IMREAD_COLOR)
-        if bgr is None:
-            raise DatasetError(f"{self.image} is not an image that can be read")
-        return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+        """See `read_image`."""
+        return read_image(self.image)
 
     def read_depth(self) -> NDArray[np.float32]:
-        """[H, W] metres; not finite or <= 0 is unknown.
+        """See `read_depth`."""
+        return read_depth(self.depth)
 
-        Raises:
-            DatasetError: the file is not 16-bit millimetres or an [H, W] array of numbers.
-        """
-        if self.depth.suffix == ".npy":
-            try:
-                metres = np.load(self.depth, allow_pickle=False)
-            except (OSError, ValueError) as error:
-                raise DatasetError(f"{self.depth} cannot be read: {error}") from error
-            if metres.ndim != 2 or metres.dtype.kind not in "fiu":
-                raise DatasetError(
-                    f"{self.depth} holds {metres.dtype} {metres.shape}; allowed: [H, W] numbers in metres"
-                )
-            return np.asarray(metres, np.float32)
-        stored = cv2.imread(str(self.depth), cv2.IMREAD_UNCHANGED)
-        if stored is None or stored.dtype != np.uint16 or stored.ndim != 2:
-            found = "nothing readable" if stored is None else f"{stored.dtype} {stored.shape}"
-            raise DatasetError(f"{self.depth} holds {found}; allowed: one channel of 16-bit millimetres")
-        return np.asarray(stored / MILLIMETRES, np.float32)
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """A stored picture, [H, W, 3] uint8 RGB.
+
+    Raises:
+        DatasetError: the file is not an image.
+    """
+    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise DatasetError(f"{path} is not an image that can be read")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def read_depth(path: Path) -> NDArray[np.float32]:
+    """A stored depth map, [H, W] metres; not finite or <= 0 is unknown.
+
+    Raises:
+        DatasetError: the file is not 16-bit millimetres or an [H, W] array of numbers.
+    """
+    if path.suffix == ".npy":
+        try:
+            metres = np.load(path, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"{path} cannot be read: {error}") from error
+        if metres.ndim != 2 or metres.dtype.kind not in "fiu":
+            raise DatasetError(f"{path} holds {metres.dtype} {metres.shape}; allowed: [H, W] numbers in metres")
+        return np.asarray(metres, np.float32)
+    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if stored is None or stored.dtype != np.uint16 or stored.ndim != 2:
+        found = "nothing readable" if stored is None else f"{stored.dtype} {stored.shape}"
+        raise DatasetError(f"{path} holds {found}; allowed: one channel of 16-bit millimetres")
+    return np.asarray(stored / MILLIMETRES, np.float32)
 
 
 def find_pairs(folder: Path) -> list[DepthPair]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from merge_ros.errors import DatasetError
+from merge_ros.evaluation.folder import read_depth, read_image
 from merge_ros.simulation.dataset import read_index
 
 NEAR_QUANTILE, FAR_QUANTILE = 0.02, 0.98  # of linear depth, mapped to -1 and 1 (MERGE, arXiv 2510.23574)
@@ -74,30 +74,6 @@ def normalise_depth(metres: NDArray[np.float32], near: float, far: float) -> NDA
     """Linear depth with `near` mapped to -1 and `far` to 1, clipped; unknown pixels (0) become 1, the far end."""
     scaled = np.clip((metres - near) / (far - near) * 2 - 1, -1, 1)
     return np.where(metres > 0, scaled, 1.0).astype(np.float32)
-
-
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """A stored picture, [height, width, 3] RGB.
-
-    Raises:
-        DatasetError: the file is missing or is no image.
-    """
-    stored = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if stored is None:
-        raise DatasetError(f"{path} is not a readable image")
-    return np.ascontiguousarray(np.asarray(stored, np.uint8)[..., ::-1])
-
-
-def read_depth(path: Path) -> NDArray[np.float32]:
-    """A stored depth map in metres, 0 where unknown.
-
-    Raises:
-        DatasetError: the file is missing or is no 16-bit image.
-    """
-    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if stored is None or stored.dtype != np.uint16 or stored.ndim != 2:
-        raise DatasetError(f"{path} is not a readable 16-bit depth image")
-    return (stored / 1000).astype(np.float32)
 
 
 def pack(folder: Path, cache: Path, limit: int | None = None) -> PackedData:

@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from merge_ros.config import EstimatorSettings
 from merge_ros.errors import DatasetError
 from merge_ros.estimator import DepthEstimator
+from merge_ros.evaluation.folder import read_depth, read_image
 from merge_ros.evaluation.metrics import DepthMetrics, aligned_metrics, metric_metrics
 from merge_ros.model.autoencoder import decode_depth, encode
 from merge_ros.model.checkpoint import load_checkpoint
 from merge_ros.simulation.dataset import read_index
-from merge_ros.training.data import depth_range, normalise_depth, read_depth, read_image
+from merge_ros.training.data import depth_range, normalise_depth
 
 CLIP = (0.1, 65.0)  # metres: what the stored 16-bit depth can hold
 MEAN_MAP_FRAMES = 500
