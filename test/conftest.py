@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from ros2_real import ros2_real as ros2_real  # a fixture; pytest finds it by its name here
 
 # A shell without job control starts background jobs (`make test &`) deaf to SIGINT, and so would be every process that
 # a test starts and then interrupts.
