@@ -68,23 +68,21 @@ class SinCosPosition(nn.Module):
         base_size, interpolation_scale: a grid spans positions 0 to base_size / interpolation_scale, whatever its size.
     """
 
-    frequencies: Tensor
-
     def __init__(self, width: int, base_size: int, interpolation_scale: float) -> None:
         super().__init__()
-        self.base_size, self.interpolation_scale = base_size, interpolation_scale
-        quarter = width // 4
-        frequencies = 10000.0 ** -(torch.arange(quarter, dtype=torch.float64) / quarter)
-        self.register_buffer("frequencies", frequencies)
+        self.width, self.base_size, self.interpolation_scale = width, base_size, interpolation_scale
 
     def forward(self, features: Tensor) -> Tensor:
         """[batch, width, rows, columns], of which only the size counts -> [1, rows * columns, width]."""
         rows, columns = features.shape[-2:]
+        # Never below fp32, whatever the network runs in: in fp16 an angle of 32 rad would be off by 0.01.
+        exact = {"device": features.device, "dtype": torch.promote_types(features.dtype, torch.float32)}
+        quarter = self.width // 4
+        frequencies = 10000.0 ** -(torch.arange(quarter, **exact) / quarter)
         halves = []
         for count, along in ((columns, 1), (rows, 0)):
-            place = torch.arange(count, device=features.device, dtype=self.frequencies.dtype)
-            place = place * (self.base_size / self.interpolation_scale) / count
-            angles = place[:, None] * self.frequencies
+            place = torch.arange(count, **exact) * (self.base_size / self.interpolation_scale) / count
+            angles = place[:, None] * frequencies
             half = torch.cat([angles.sin(), angles.cos()], dim=1)
             half = half[None].expand(rows, -1, -1) if along else half[:, None].expand(-1, columns, -1)
             halves.append(half)
@@ -145,25 +143,25 @@ def fold_network(network: MergePixArt, conditioning: Conditioning, timestep: int
         )
     if network.converter is None:
         raise ConfigurationError("folding needs converters, and none are plugged in")
-    backbone: PixArtTransformer2DModel = _in_fp64(network.backbone)
-    converter: PixArtConverter = _in_fp64(network.converter)
+    backbone, converter = network.backbone, network.converter
     text = conditioning.text[:, conditioning.mask[0] > 0].double().cpu()
     if backbone.caption_projection is not None:
-        text = backbone.caption_projection(text)
+        text = _in_fp64(backbone.caption_projection)(text)
     sizes = conditioning.to("cpu", torch.float64).size_conditions(1)
-    modulation, embedded = backbone.adaln_single(
+    modulation, embedded = _in_fp64(backbone.adaln_single)(
         torch.tensor([timestep]), sizes, batch_size=1, hidden_dtype=torch.float64
     )
 
-    converters = [_fold_block(block, modulation, text) for block in converter.transformer_blocks]
-    frozen = [_fold_block(block, modulation, text) for block in backbone.transformer_blocks]
+    # One block at a time in fp64: all of the official model at once would take 5 GB more.
+    converters = [_fold_block(_in_fp64(block), modulation, text) for block in converter.transformer_blocks]
+    frozen = [_fold_block(_in_fp64(block), modulation, text) for block in backbone.transformer_blocks]
     size = group_size(len(frozen), len(converters))
     blocks = [block for index, own in enumerate(frozen) for block in (converters[index // size], own)]
 
     embed = converter.pos_embed
     return FoldedTransformer(
         _image_half(converter),
-        SinCosPosition(embed.proj.out_channels, embed.base_size, embed.interpolation_scale).double(),
+        SinCosPosition(embed.proj.out_channels, embed.base_size, embed.interpolation_scale),
         nn.ModuleList(blocks),
         _fold_head(converter, embedded),
         converter.norm_out.eps,
@@ -215,8 +213,8 @@ def _concatenated(*layers: nn.Linear) -> nn.Linear:
 
 
 def _fold_head(converter: PixArtConverter, embedded: Tensor) -> nn.Linear:
-    shift, scale = (converter.scale_shift_table + embedded).unbind(0)
-    full = _after_norm(converter.proj_out, converter.norm_out, scale, shift)
+    shift, scale = (converter.scale_shift_table.double().cpu() + embedded).unbind(0)
+    full = _after_norm(_in_fp64(converter.proj_out), converter.norm_out, scale, shift)
     side, channels = converter.config.patch_size, converter.config.in_channels // 2
     # Rows are ordered (patch row, patch column, channel); the sigma half comes last in each group of channels.
     keep = torch.arange(side * side * converter.config.out_channels).reshape(side * side, -1)[:, :channels].flatten()
@@ -224,7 +222,7 @@ def _fold_head(converter: PixArtConverter, embedded: Tensor) -> nn.Linear:
 
 
 def _image_half(converter: PixArtConverter) -> nn.Conv2d:
-    joint = converter.pos_embed.proj
+    joint = _in_fp64(converter.pos_embed.proj)
     channels = joint.in_channels // 2
     # The depth half sees zeros and goes.
     return convolution(joint.weight[:, :channels], joint.bias, stride=joint.stride[0])
