@@ -13,6 +13,8 @@ from merge_ros.errors import ConfigurationError
 BUNDLED_MODEL = "merge-tiny"
 BACKENDS = ("torch", "onnx", "openvino")
 PRECISIONS = ("fp32", "fp16", "bf16")
+CODEC_WORDS = ("auto", "full", "light")
+LIGHT_CODEC_COST = 0.005  # AbsRel that codec "auto" gives away for speed, at most
 SCALE_SOURCES = ("none", "fixed", "ground_plane")
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -45,6 +47,9 @@ class EstimatorSettings:
     Args:
         model: "merge-tiny" (shipped), a model folder, or a Hugging Face id.
         converters: where `depth_converters/` is, if not in `model`; "" means in `model`.
+        codec: autoencoder of the depth path. "full": the model's VAE; "light": the distilled one in its `light_codec/`;
+            "auto": the light one where the model has one whose measured cost is at most `LIGHT_CODEC_COST` AbsRel, else
+            the full one; anything else is a folder or a Hugging Face id that holds a light one (TAESD, say).
         backend: inference engine, one of `BACKENDS`.
         device: torch device, "cpu" or "cuda:N".
         precision: of weights and activations, one of `PRECISIONS`.
@@ -59,6 +64,7 @@ class EstimatorSettings:
 
     model: str = BUNDLED_MODEL
     converters: str = ""
+    codec: str = "auto"
     backend: str = "torch"
     device: str = "cpu"
     precision: str = "fp32"
@@ -69,6 +75,10 @@ class EstimatorSettings:
     def __post_init__(self) -> None:
         if not self.model:
             raise ConfigurationError("model is empty; allowed: 'merge-tiny', a folder, or a Hugging Face id owner/name")
+        if not self.codec:
+            raise ConfigurationError(
+                f"codec is empty; allowed: {', '.join(CODEC_WORDS)}, a folder, or a Hugging Face id"
+            )
         _one_of("backend", self.backend)
         _one_of("precision", self.precision)
         _in_range("steps", self.steps)

@@ -12,6 +12,7 @@ from merge_ros.errors import ConfigurationError, MergeError
     ("kind", "values", "message"),
     [
         (EstimatorSettings, {"model": ""}, "model is empty"),
+        (EstimatorSettings, {"codec": ""}, "allowed: auto, full, light"),
         (EstimatorSettings, {"backend": "abacus"}, "allowed: torch, onnx, openvino"),
         (EstimatorSettings, {"precision": "int4"}, "allowed: fp32, fp16, bf16"),
         (EstimatorSettings, {"steps": -1}, "between 0 and 1000"),

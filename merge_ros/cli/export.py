@@ -29,6 +29,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--model", default=defaults.model, help="merge-tiny, a model folder, or a Hugging Face id (%(default)s)"
     )
     parser.add_argument("--converters", default=defaults.converters, help="where depth_converters/ is, if elsewhere")
+    parser.add_argument("--codec", default=defaults.codec, help="as for `merge-ros depth` (%(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="the .onnx file; an existing one is replaced")
     parser.set_defaults(run=run)
 
@@ -43,6 +44,6 @@ def run(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise MissingDependencyError(str(error.name), "torch,export", "exporting a model") from error
     print(f"exporting {arguments.model}; this usually takes half a minute")
-    export_onnx(load_checkpoint(arguments.model, arguments.converters), arguments.out)
+    export_onnx(load_checkpoint(arguments.model, arguments.converters, codec=arguments.codec), arguments.out)
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.1f} MB, checked")
     return 0

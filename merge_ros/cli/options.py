@@ -19,6 +19,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--converters", default=defaults.converters, help="where depth_converters/ is, if not in the model"
     )
+    group.add_argument(
+        "--codec",
+        default=defaults.codec,
+        help="autoencoder of the depth path: full, light, auto (light where its measured cost is small), or a folder "
+        "or Hugging Face id of a light one, TAESD for example (%(default)s)",
+    )
     group.add_argument("--backend", choices=BACKENDS, default=defaults.backend, help="(%(default)s)")
     group.add_argument("--device", default=defaults.device, help="cpu, cuda, cuda:1, ... (%(default)s)")
     group.add_argument("--precision", choices=PRECISIONS, default=defaults.precision, help="(%(default)s)")
@@ -41,6 +47,7 @@ def estimator_settings(arguments: argparse.Namespace) -> EstimatorSettings:
     return EstimatorSettings(
         model=arguments.model,
         converters=arguments.converters,
+        codec=arguments.codec,
         backend=arguments.backend,
         device=arguments.device,
         precision=arguments.precision,

@@ -109,7 +109,7 @@ def run_demo(options: DemoOptions, tell: Callable[[str], None]) -> dict[str, Any
 def parameter_file(estimator: EstimatorSettings, scale: ScaleSettings) -> str:
     """The node's parameters as a ROS parameter file; JSON values are YAML values."""
     values = asdict(estimator) | asdict(scale)
-    for name in ("model", "converters"):
+    for name in ("model", "converters", "codec"):
         if values[name] and Path(values[name]).is_dir():  # the node runs in another folder
             values[name] = str(Path(values[name]).resolve())
     values["scale_source"] = values.pop("source")

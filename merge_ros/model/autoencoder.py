@@ -1,26 +1,42 @@
-"""Images and depth maps to latents and back, through the frozen VAE of the backbone."""
+"""Images and depth maps to latents and back, through the frozen autoencoder of the backbone or a light one instead.
+
+Three kinds are known: diffusers' `AutoencoderKL` (the VAE that a backbone was trained with), its `AutoencoderTiny`
+(TAESD, distilled from such a VAE; github.com/madebyollin/taesd) and our own `LightCodec`, which decodes depth only.
+"""
 
 from __future__ import annotations
 
-from diffusers import AutoencoderKL
+from typing import Any, TypeAlias
+
+from diffusers import AutoencoderKL, AutoencoderTiny
 from torch import Tensor
 
+from merge_ros.errors import ConfigurationError
+from merge_ros.model.light_codec import LightCodec
 
-def encode(vae: AutoencoderKL, images: Tensor) -> Tensor:
-    """Pictures to latents. The mode of the posterior is taken, not a sample: a robot wants the same answer twice.
+Autoencoder: TypeAlias = AutoencoderKL | AutoencoderTiny | LightCodec
+KINDS: dict[str, type[Autoencoder]] = {kind.__name__: kind for kind in (AutoencoderKL, AutoencoderTiny, LightCodec)}
+
+
+def encode(vae: Autoencoder, images: Tensor) -> Tensor:
+    """Pictures to latents. The mode of a posterior is taken, not a sample: a robot wants the same answer twice.
 
     Args:
         images: [batch, 3, H, W] in [-1, 1]; H and W multiples of `downsampling(vae)`.
 
     Returns:
-        [batch, C, H / f, W / f], times the VAE's scaling factor.
+        [batch, C, H / f, W / f], shifted and scaled as the backbone wants its latents.
     """
-    latent: Tensor = vae.encode(images).latent_dist.mode()
-    scaled: Tensor = latent * vae.config.scaling_factor
-    return scaled
+    if isinstance(vae, LightCodec):
+        scaled: Tensor = vae.encode(images)
+        return scaled
+    encoded: Any = vae.encode(images)
+    latent: Tensor = encoded.latents if isinstance(vae, AutoencoderTiny) else encoded.latent_dist.mode()
+    factor, shift = latent_scaling(vae)
+    return (latent - shift) * factor
 
 
-def decode(vae: AutoencoderKL, latents: Tensor) -> Tensor:
+def decode(vae: Autoencoder, latents: Tensor) -> Tensor:
     """Latents to pictures in [0, 1].
 
     Args:
@@ -28,11 +44,16 @@ def decode(vae: AutoencoderKL, latents: Tensor) -> Tensor:
 
     Returns:
         [batch, 3, h * f, w * f].
+
+    Raises:
+        ConfigurationError: the autoencoder is a light codec, which has no colours.
     """
+    if isinstance(vae, LightCodec):
+        raise ConfigurationError("a light codec decodes depth only; pictures need codec 'full'")
     return (_decoded(vae, latents) / 2 + 0.5).clamp(0, 1)
 
 
-def decode_depth(vae: AutoencoderKL, latents: Tensor) -> Tensor:
+def decode_depth(vae: Autoencoder, latents: Tensor) -> Tensor:
     """Depth latents to relative depth [batch, H, W] in [0, 1], 0 nearest.
 
     The three colour channels held the same depth map in training; their mean is taken (Marigold, arXiv 2312.02145).
@@ -40,11 +61,23 @@ def decode_depth(vae: AutoencoderKL, latents: Tensor) -> Tensor:
     return (_decoded(vae, latents).mean(dim=1) / 2 + 0.5).clamp(0, 1)
 
 
-def downsampling(vae: AutoencoderKL) -> int:
+def downsampling(vae: Autoencoder) -> int:
     """Image pixels per latent pixel along one side (f)."""
+    if isinstance(vae, LightCodec):
+        return int(vae.config.downsampling)
     return int(2 ** (len(vae.config.block_out_channels) - 1))
 
 
-def _decoded(vae: AutoencoderKL, latents: Tensor) -> Tensor:
-    pictures: Tensor = vae.decode(latents / vae.config.scaling_factor).sample
+def latent_scaling(vae: AutoencoderKL | AutoencoderTiny) -> tuple[float, float]:
+    """(factor, shift): the backbone's latent is (raw - shift) * factor. TAESD has (1, 0): scaled already."""
+    return float(vae.config.scaling_factor), float(vae.config.shift_factor or 0.0)
+
+
+def _decoded(vae: Autoencoder, latents: Tensor) -> Tensor:
+    if isinstance(vae, LightCodec):
+        depth: Tensor = vae.decode(latents)
+        return depth
+    factor, shift = latent_scaling(vae)
+    decoded: Any = vae.decode(latents / factor + shift)
+    pictures: Tensor = decoded.sample
     return pictures

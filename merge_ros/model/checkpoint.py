@@ -3,6 +3,7 @@
     MODEL/transformer/       config.json, diffusion_pytorch_model.safetensors     the frozen backbone
     MODEL/depth_converters/  the same two files, and optionally empty_prompt.safetensors
     MODEL/vae/               config.json, diffusion_pytorch_model.safetensors
+    MODEL/light_codec/       the same two files; optional, a light autoencoder for the depth path (`model/codec.py`)
     MODEL/scheduler/         scheduler_config.json
     MODEL/text_encoder/, MODEL/tokenizer/                    only where a prompt has to be encoded
 
@@ -20,7 +21,6 @@ from typing import Any
 import diffusers
 import torch
 from diffusers import (
-    AutoencoderKL,
     DPMSolverMultistepScheduler,
     ModelMixin,
     PixArtTransformer2DModel,
@@ -30,7 +30,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from merge_ros.errors import CheckpointError, MergeError
-from merge_ros.model.autoencoder import downsampling
+from merge_ros.model.autoencoder import KINDS, Autoencoder, downsampling
+from merge_ros.model.codec import FULL_CODEC, LIGHT_CODEC, find_codec, read_config
 from merge_ros.model.conditioning import Conditioning, encode_prompt
 from merge_ros.model.converter import PixArtConverter
 from merge_ros.model.locate import find_model
@@ -44,13 +45,14 @@ EMPTY_PROMPT = "empty_prompt.safetensors"
 class Checkpoint:
     """Everything that depth estimation needs, in evaluation mode and without gradients.
 
-    `network.backbone` is the image generator; `empty_prompt` is None when the folder neither stores it nor has a text
-    encoder (a reference folder, say): then the caller must bring its own conditioning.
+    `network.backbone` is the image generator; `vae` is the autoencoder of the depth path, full or
+    light; `empty_prompt` is None when the folder neither stores it nor has a text encoder (a reference folder, say):
+    then the caller must bring its own conditioning.
     """
 
     folder: Path
     network: MergePixArt
-    vae: AutoencoderKL
+    vae: Autoencoder
     scheduler: SchedulerMixin
     empty_prompt: Conditioning | None
 
@@ -96,13 +98,19 @@ class Checkpoint:
 
 
 def load_checkpoint(
-    model: str, converters: str = "", *, device: str = "cpu", dtype: torch.dtype = torch.float32
+    model: str,
+    converters: str = "",
+    *,
+    codec: str = "full",
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> Checkpoint:
     """Load a MERGE-B model.
 
     Args:
         model: "merge-tiny" (shipped in the package), a folder, or a Hugging Face id (downloads on first use).
         converters: where `depth_converters/` is, if not in `model`; same forms.
+        codec: autoencoder of the depth path, as in `EstimatorSettings`.
         device: torch device, for example "cpu" or "cuda:0".
         dtype: precision of all weights.
 
@@ -110,18 +118,19 @@ def load_checkpoint(
         CheckpointError: a missing folder or file, a missing or unexpected key, a wrong shape, a damaged file, or
             parts that do not fit each other; the message names it.
     """
-    folder = find_model(model, ("transformer", "vae", "scheduler", "text_encoder", "tokenizer"))
+    folder = find_model(model, ("transformer", FULL_CODEC, LIGHT_CODEC, "scheduler", "text_encoder", "tokenizer"))
     converter_folder = find_model(converters, ("depth_converters",)) if converters else folder
 
     converter = load_part(PixArtConverter, converter_folder / "depth_converters", dtype)
     backbone = load_part(PixArtTransformer2DModel, folder / "transformer", dtype)
-    vae = load_part(AutoencoderKL, folder / "vae", dtype)
+    vae = load_autoencoder(find_codec(codec, folder), dtype)
     network = MergePixArt(backbone, converter)
     if vae.config.latent_channels != backbone.config.in_channels:
         raise CheckpointError(
-            f"{folder}: the VAE has {vae.config.latent_channels} latent channels, the transformer takes "
+            f"{folder}: the autoencoder has {vae.config.latent_channels} latent channels, the transformer takes "
             f"{backbone.config.in_channels}"
         )
+    _check_downsampling(vae, folder / FULL_CODEC)
     scheduler = load_scheduler(folder / "scheduler")
     empty_prompt = _empty_prompt(folder, converter_folder, backbone)
     for part in (network, vae):
@@ -156,6 +165,19 @@ def load_part(kind: type[ModelMixin], folder: Path, dtype: torch.dtype = torch.f
         if found[problem]:
             raise CheckpointError(f"{folder}: {problem.replace('_', ' ')} {_shortened(found[problem])}")
     return part
+
+
+def load_autoencoder(folder: Path, dtype: torch.dtype = torch.float32) -> Autoencoder:
+    """The autoencoder whose class the folder's config.json names.
+
+    Raises:
+        CheckpointError: a kind that is not known, or whatever `load_part` finds wrong.
+    """
+    name = read_config(folder).get("_class_name")
+    if name not in KINDS:
+        raise CheckpointError(f"{folder / 'config.json'}: _class_name is {name!r}; allowed: {', '.join(KINDS)}")
+    vae: Autoencoder = load_part(KINDS[name], folder, dtype)
+    return vae
 
 
 def load_scheduler(folder: Path) -> SchedulerMixin:
@@ -220,6 +242,17 @@ def load_text_encoder(folder: Path) -> tuple[Any, Any]:
     except Exception as error:  # transformers raises many unrelated types on damaged files
         raise CheckpointError(f"the text encoder of {folder} cannot be loaded: {error}") from error
     return tokenizer, encoder.eval().requires_grad_(False)
+
+
+def _check_downsampling(vae: Autoencoder, full: Path) -> None:
+    """A light codec must have the latent grid of the VAE that the backbone was trained with, where that is here."""
+    if not full.is_dir():
+        return
+    wanted = 2 ** (len(read_config(full).get("block_out_channels", ())) - 1)
+    if downsampling(vae) != wanted:
+        raise CheckpointError(
+            f"the codec has {downsampling(vae)} pixels per latent pixel, the model's VAE in {full} has {wanted}"
+        )
 
 
 @contextmanager

@@ -20,7 +20,8 @@ def find_model(model: str, parts: Sequence[str]) -> Path:
 
     Args:
         model: `merge-tiny`, a folder, or a Hugging Face id `owner/name`. A folder that exists wins over an id.
-        parts: the sub-folders that are needed; from a hub, only these are downloaded, and of weights only safetensors.
+        parts: the sub-folders that are needed; from a hub, only these are downloaded, and of weights only safetensors;
+            "" is the folder itself.
 
     Raises:
         CheckpointError: nothing is there under that name.
@@ -46,7 +47,9 @@ def _download(hub_id: str, parts: Sequence[str]) -> Path:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise MissingDependencyError("huggingface_hub", "torch", f"downloading {hub_id}") from error
-    patterns = [f"{part}/{kind}" for part in parts for kind in ("*.json", "*.safetensors", "*.model", "*.txt")]
+    patterns = [
+        f"{part}/{kind}".lstrip("/") for part in parts for kind in ("*.json", "*.safetensors", "*.model", "*.txt")
+    ]
     logger.info("model %s is not a local folder: looking it up in the Hugging Face cache, then on the hub", hub_id)
     try:
         return Path(snapshot_download(hub_id, allow_patterns=patterns))

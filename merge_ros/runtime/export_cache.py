@@ -9,6 +9,7 @@ from pathlib import Path
 
 from merge_ros.config import EstimatorSettings
 from merge_ros.errors import MissingDependencyError
+from merge_ros.model.codec import FULL_CODEC, LIGHT_CODEC, find_codec
 from merge_ros.model.locate import find_model
 
 GRAPH_VERSION = 1  # raise it when folding or export change what the file computes or says
@@ -28,9 +29,9 @@ def exported_model(settings: EstimatorSettings) -> Path:
     """
     if settings.model.endswith(".onnx") and Path(settings.model).is_file():
         return Path(settings.model)
-    folder = find_model(settings.model, ("transformer", "vae", "scheduler"))
+    folder = find_model(settings.model, ("transformer", FULL_CODEC, LIGHT_CODEC, "scheduler"))
     converters = find_model(settings.converters, ("depth_converters",)) if settings.converters else folder
-    path = cache_folder() / f"{_fingerprint(folder, converters)}.onnx"
+    path = cache_folder() / f"{_fingerprint(folder, converters, find_codec(settings.codec, folder))}.onnx"
     if path.is_file():
         return path
     try:
@@ -44,7 +45,7 @@ def exported_model(settings: EstimatorSettings) -> Path:
     with FileLock(path.with_suffix(".lock")):  # two processes at once: the second finds the first one's file
         if not path.is_file():
             logger.warning("exporting %s to %s, once; this usually takes half a minute", settings.model, path)
-            export_onnx(load_checkpoint(settings.model, settings.converters), path)
+            export_onnx(load_checkpoint(settings.model, settings.converters, codec=settings.codec), path)
     return path
 
 
@@ -54,9 +55,9 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "merge_ros"
 
 
-def _fingerprint(folder: Path, converters: Path) -> str:
+def _fingerprint(folder: Path, converters: Path, codec: Path) -> str:
     digest = hashlib.sha256(f"graph {GRAPH_VERSION}".encode())
-    parts = (folder / "transformer", folder / "vae", folder / "scheduler", converters / "depth_converters")
+    parts = (folder / "transformer", codec, folder / "scheduler", converters / "depth_converters")
     for part in parts:
         for file in sorted(part.glob("*")):
             if file.suffix in (".json", ".safetensors"):

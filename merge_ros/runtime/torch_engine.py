@@ -33,15 +33,19 @@ class TorchEngine:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self._checkpoint = load_checkpoint(
-            settings.model, settings.converters, device=str(self._device), dtype=_DTYPES[settings.precision]
+            settings.model,
+            settings.converters,
+            codec=settings.codec,
+            device=str(self._device),
+            dtype=_DTYPES[settings.precision],
         )
         # Convolutions are a third faster with channels last (docs/performance.md), and differ by rounding only.
         self._checkpoint.vae.to(memory_format=torch.channels_last)
         self._conditioning = self._checkpoint.conditioning()
         self._steps = choose_steps(self._checkpoint, settings.steps)
         self.description = (
-            f"model {settings.model}, backend torch, device {self._device}, precision {settings.precision}, "
-            f"steps {self._steps}"
+            f"model {settings.model} with {type(self._checkpoint.vae).__name__}, backend torch, "
+            f"device {self._device}, precision {settings.precision}, steps {self._steps}"
         )
         self.grid = self._checkpoint.grid
         self.native_pixels = self._checkpoint.native_pixels

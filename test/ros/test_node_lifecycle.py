@@ -109,7 +109,14 @@ def test_whole_numbers_are_taken_for_lengths(node: Any) -> None:
 
 def test_what_the_model_depends_on_is_refused_while_configured(node: Any) -> None:
     node.bring_to("inactive")
-    others = {"model": "x", "converters": "x", "backend": "torch", "device": "cuda", "precision": "bf16"}
+    others = {
+        "model": "x",
+        "converters": "x",
+        "codec": "light",
+        "backend": "torch",
+        "device": "cuda",
+        "precision": "bf16",
+    }
     numbers = {"steps": 2, "processing_pixels": 9, "threads": 1}
     assert set(others | numbers) == set(FIXED)
     for name, value in (others | numbers).items():
