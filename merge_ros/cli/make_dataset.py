@@ -6,22 +6,27 @@ import argparse
 from pathlib import Path
 
 DESCRIPTION = """\
-Render frames of random furnished rooms, seen from a mobile robot's camera, with exact depth and a caption.
+Render frames of random indoor scenes with exact depth and a caption, a mix of three kinds of view:
+
+  robot   furnished rooms from a mobile robot's camera, 0.15 to 1.2 m high, looking down 28 degrees or up 8 at most
+  wide    the same rooms from anywhere: 0.1 to 1.8 m, up and down 35 degrees, rolled by 20, 45 to 110 degrees wide
+  asset   one to three objects on a floor before a wall, large in the picture
 
   OUT/rgb/NAME.jpg      8-bit colour
   OUT/depth/NAME.png    16-bit millimetres along the optical axis, 0 = unknown
-  OUT/frames.jsonl      per frame: caption, camera matrix, camera height, pitch and roll, seed of the room
+  OUT/frames.jsonl      per frame: kind of view, caption, camera matrix, camera height, pitch and roll, seed of the scene
   OUT/dataset.json      the settings
 
 The same seed gives the same frames, whatever the number of workers. A folder that was begun is continued, so a killed
-run loses at most one room, and a larger --count later adds to what is there. Needs `pip install 'merge_ros[sim]'` and
+run loses at most one scene, and a larger --count later adds to what is there. Needs `pip install 'merge_ros[sim]'` and
 libEGL or libOSMesa; no GPU. Two slow cores render about 25 frames of 256x192 per second.
 """
 
 EXAMPLES = """\
 examples:
   merge-ros make-dataset --out data/train --count 16000
-  merge-ros make-dataset --out data/held_out --count 300 --seed 10000000      rooms that training never sees
+  merge-ros make-dataset --out data/held_out --count 300 --seed 10000000      scenes that training never sees
+  merge-ros make-dataset --out data/robots --count 400 --seed 10000000 --kinds robot=1 --evaluation-ranges
   merge-ros make-dataset --out data/clean --count 100 --size 640x480 --clean  without camera noise, blur and JPEG
 """
 
@@ -38,8 +43,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--out", type=Path, required=True, help="folder to fill; a begun one is continued")
     parser.add_argument("--count", type=int, required=True, help="frames in the folder afterwards")
     parser.add_argument("--size", type=image_size, default=(256, 192), metavar="WxH", help="pixels (256x192)")
-    parser.add_argument("--seed", type=int, default=0, help="of the first room; each room takes the next (%(default)s)")
-    parser.add_argument("--views", type=int, default=4, help="frames taken in each room (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the first scene; each takes the next (%(default)s)")
+    parser.add_argument("--views", type=int, default=4, help="frames taken of each scene (%(default)s)")
+    parser.add_argument(
+        "--kinds", type=shares, metavar="KIND=SHARE,...", help="mix of the views (robot=0.5,wide=0.2,asset=0.3)"
+    )
+    parser.add_argument(
+        "--evaluation-ranges",
+        action="store_true",
+        help="robot views from exactly the cameras of the evaluation: 0.2-1.0 m, down 25 to up 5 degrees, 60-90 wide",
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes (%(default)s)")
     parser.add_argument(
         "--clean", action="store_true", help="perfect pictures: no exposure change, noise, blur or JPEG"
@@ -50,6 +63,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(arguments: argparse.Namespace) -> int:
     """Make the data set; always 0, problems raise."""
     from merge_ros.simulation.dataset import make_dataset
+    from merge_ros.simulation.kinds import DEFAULT_MIX
 
     rendered = make_dataset(
         arguments.out,
@@ -59,6 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         views_per_room=arguments.views,
         photometric=not arguments.clean,
+        kinds=DEFAULT_MIX if arguments.kinds is None else arguments.kinds,
+        evaluation_ranges=arguments.evaluation_ranges,
     )
     print(f"{rendered} frames rendered; {arguments.out} holds {arguments.count}")
     return 0
@@ -74,3 +90,15 @@ def image_size(text: str) -> tuple[int, int]:
     if len(parts) != 2 or not all(part.isdigit() for part in parts):
         raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 256x192")
     return int(parts[0]), int(parts[1])
+
+
+def shares(text: str) -> dict[str, float]:
+    """`robot=0.5,asset=0.5` to a dictionary.
+
+    Raises:
+        argparse.ArgumentTypeError: not names with numbers.
+    """
+    try:
+        return {name.strip(): float(share) for name, share in (item.split("=") for item in text.split(","))}
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KIND=SHARE,..., such as robot=0.5,wide=0.5") from error

@@ -3,7 +3,7 @@
 Layout:
 
     dataset.json                 the settings
-    frames.jsonl                 one line per frame: name, seed, caption, intrinsics, camera height, pitch, roll
+    frames.jsonl                 one line per frame: name, seed, kind of view, caption, intrinsics, camera height, pitch, roll
     rgb/NAME.jpg                 8-bit colour
     depth/NAME.png               16-bit millimetres along the optical axis, 0 = unknown or beyond 65 m
 """
@@ -12,21 +12,23 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from merge_ros.errors import ConfigurationError, DatasetError
 from merge_ros.simulation.frame import Frame
-from merge_ros.simulation.photometric import Photometric, photograph
+from merge_ros.simulation.kinds import DEFAULT_MIX, PHOTOMETRIC, check_mix, kind_of, scene_views
+from merge_ros.simulation.photometric import photograph
 from merge_ros.simulation.renderer import load_mujoco
-from merge_ros.simulation.views import RobotView, room_views
+from merge_ros.simulation.views import is_exposed
 
 # Seeds of rooms that must never be shared: training counts up from 0 and stays below the first of these.
 HELD_OUT_SEED = 10_000_000
@@ -34,6 +36,7 @@ DRIVE_SEED = 20_000_000
 
 INDEX, SETTINGS = "frames.jsonl", "dataset.json"
 STORED_JPEG_QUALITY = 95
+PHOTOGRAPHS_TRIED = 4
 
 
 @dataclass(frozen=True)
@@ -42,20 +45,25 @@ class DatasetSettings:
 
     Args:
         size: (width, height) of the frames in pixels.
-        seed: of the first room; each further room takes the next number.
-        views_per_room: frames taken in each room.
+        seed: of the first scene; each further scene takes the next number.
+        views_per_room: frames taken in each scene.
         photometric: whether pictures get a camera's faults (exposure, noise, blur, JPEG, colour cast).
+        kinds: share of each kind of view, see `views`; stored so that they add up to 1.
+        evaluation_ranges: "robot" views from exactly the cameras that figures are given for, instead of a few more.
 
     Raises:
-        ConfigurationError: sizes or counts below 1, or a negative seed.
+        ConfigurationError: sizes or counts below 1, a negative seed, or shares that `kinds.check_mix` refuses.
     """
 
     size: tuple[int, int] = (256, 192)
     seed: int = 0
     views_per_room: int = 4
     photometric: bool = True
+    kinds: Mapping[str, float] = field(default_factory=lambda: DEFAULT_MIX)
+    evaluation_ranges: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "kinds", check_mix(self.kinds))
         if min(self.size) < 16:
             raise ConfigurationError(f"size={self.size} (width, height) must be at least 16 pixels each")
         if self.seed < 0 or self.views_per_room < 1:
@@ -71,6 +79,8 @@ def make_dataset(
     *,
     views_per_room: int = 4,
     photometric: bool = True,
+    kinds: Mapping[str, float] = DEFAULT_MIX,
+    evaluation_ranges: bool = False,
     progress: bool = True,
 ) -> int:
     """Render frames until the folder holds `count`. A folder that was begun with the same settings is continued.
@@ -78,7 +88,7 @@ def make_dataset(
     Args:
         out: the folder; created when missing.
         count: frames in the folder afterwards, >= 1.
-        size, seed, views_per_room, photometric: see `DatasetSettings`.
+        size, seed, views_per_room, photometric, kinds, evaluation_ranges: see `DatasetSettings`.
         workers: processes, >= 1. The frames do not depend on it.
         progress: show a progress bar.
 
@@ -92,10 +102,10 @@ def make_dataset(
     """
     if count < 1 or workers < 1:
         raise ConfigurationError(f"count={count} and workers={workers} must be at least 1")
-    settings = DatasetSettings((size[0], size[1]), seed, views_per_room, photometric)
+    settings = DatasetSettings((size[0], size[1]), seed, views_per_room, photometric, kinds, evaluation_ranges)
     load_mujoco()  # fail here rather than in every worker
     lines, next_seed = _begin(out, settings)
-    write = partial(_write_room, out, settings)
+    write = partial(_write_scene, out, settings)
     rendered = 0
     with (
         (out / INDEX).open("w" if not lines else "r+") as index,
@@ -186,19 +196,30 @@ def _ordered(
         yield records
 
 
-def _write_room(out: Path, settings: DatasetSettings, seed: int) -> list[dict[str, Any]]:
-    frames = room_views(seed, settings.views_per_room, settings.size, RobotView())
+def _photographed(frame: Frame, kind: str, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """The picture through an imperfect camera, with the faults drawn again while they would black or burn it out."""
+    for _ in range(PHOTOGRAPHS_TRIED):
+        rgb = photograph(frame.rgb, rng, PHOTOMETRIC[kind])
+        if is_exposed(rgb):
+            return rgb
+    return frame.rgb
+
+
+def _write_scene(out: Path, settings: DatasetSettings, seed: int) -> list[dict[str, Any]]:
+    kind = kind_of(seed, settings.kinds)
+    ranges = settings.evaluation_ranges
+    frames = scene_views(seed, settings.views_per_room, settings.size, kind, evaluation_ranges=ranges)
     records = []
     for index, frame in enumerate(frames):
         name = f"{seed:08d}_{index}"
         if settings.photometric:
-            rgb = photograph(frame.rgb, np.random.default_rng((seed, index)), Photometric())
-            frame = replace(frame, rgb=rgb)
+            frame = replace(frame, rgb=_photographed(frame, kind, np.random.default_rng((seed, index, 2))))
         save_frame(out, name, frame)
         records.append(
             {
                 "name": name,
                 "seed": seed,
+                "kind": kind,
                 "caption": frame.caption,
                 "camera": asdict(frame.camera),
                 "camera_height": frame.camera_height,

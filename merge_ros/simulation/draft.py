@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from merge_ros.simulation.palette import FURNITURE, sample_rgb
 from merge_ros.simulation.scene import Vector
 
-WOOD, CLOTH, PAINT = "wood", "cloth", "paint"
+WOOD, CLOTH, PAINT, GLOW = "wood", "cloth", "paint", "glow"
+PATTERNS = ("striped", "dotted", "checkered")  # materials that captions name
 UP = (1.0, 0.0, 0.0, 0.0)
 
 
@@ -39,10 +41,54 @@ class Draft:
         """Add a solid; without colour or material it takes the object's own."""
         self.solids.append((shape, size, position, quaternion, rgb or self.rgb, material or self.material))
 
+    def rod(self, start: Vector, end: Vector, radius: float, **look: object) -> None:
+        """Add a capsule between two points."""
+        along = np.subtract(end, start)
+        length = float(np.linalg.norm(along))
+        centre = tuple(float(value) for value in np.add(start, end) / 2)
+        self.add("capsule", (radius, length / 2, 0), centre, quaternion=from_upright(along / length), **look)  # type: ignore[arg-type]
+
+    def cone(self, bottom: float, top: float, z: tuple[float, float], slices: int = 9, **look: object) -> None:
+        """Add a cone, or a part of one, as a pile of discs: from one radius to another between two heights."""
+        step = (z[1] - z[0]) / slices
+        for index in range(slices):
+            radius = bottom + (top - bottom) * (index + 0.5) / slices
+            self.add("cylinder", (radius, step / 2, 0), (0, 0, z[0] + (index + 0.5) * step), **look)  # type: ignore[arg-type]
+
+    def recolour(self, colour: str, rgb: Vector) -> None:
+        """Paint the parts that have the object's own colour in another one."""
+        self.solids = [
+            (shape, size, position, quaternion, rgb if old == self.rgb else old, material)
+            for shape, size, position, quaternion, old, material in self.solids
+        ]
+        self.colour, self.rgb = colour, rgb
+
+    def change_material(self, material: str) -> None:
+        """Give the parts of the object's own material another one."""
+        self.solids = [(*solid[:5], material if solid[5] == self.material else solid[5]) for solid in self.solids]
+        self.material = material
+
+    @property
+    def top(self) -> float:
+        """Height of the highest point over the floor in metres, taking each solid as upright."""
+        return max(
+            position[2] + {"box": size[2], "ellipsoid": size[2], "sphere": size[0]}.get(shape, size[1])
+            for shape, size, position, *_ in self.solids
+        )
+
     def box(self, x: tuple[float, float], y: tuple[float, float], z: tuple[float, float], **look: object) -> None:
         """Add a box between the given limits."""
         size = ((x[1] - x[0]) / 2, (y[1] - y[0]) / 2, (z[1] - z[0]) / 2)
         self.add("box", size, (sum(x) / 2, sum(y) / 2, sum(z) / 2), **look)  # type: ignore[arg-type]
+
+
+def from_upright(direction: Vector) -> tuple[float, float, float, float]:
+    """The quaternion (w, x, y, z) that turns +z into a unit direction."""
+    x, y, z = (float(value) for value in direction)
+    if z < -0.999999:
+        return (0.0, 1.0, 0.0, 0.0)
+    w = math.sqrt((1 + z) / 2)
+    return (w, -y / (2 * w), x / (2 * w), 0.0)
 
 
 def new_draft(

@@ -23,21 +23,13 @@ COLOURS: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, 
     "beige": ((32, 44), (0.18, 0.32), (0.78, 0.90)),
 }
 
+COLOUR_NAMES = tuple(COLOURS)
 VIVID = ("red", "orange", "yellow", "green", "teal", "blue", "purple", "pink")
 WALL = (
-    "white",
-    "white",
-    "beige",
-    "beige",
-    "grey",
-    "yellow",
-    "green",
-    "teal",
-    "blue",
-    "pink",
-    "red",
-    "orange",
-    "purple",
+    *("white",) * 6,
+    *("beige",) * 4,
+    *("grey",) * 3,
+    *("yellow", "green", "teal", "blue", "pink", "red", "orange", "purple", "brown"),
 )
 FLOOR = ("brown", "brown", "beige", "grey", "grey", "white", "black", "red", "green", "blue", "teal")
 FURNITURE = ("brown", "brown", "white", "black", "grey", "beige", *VIVID)

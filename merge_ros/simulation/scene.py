@@ -79,13 +79,14 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """A furnished room. The floor is the plane Z = 0, spanning x in [0, length] and y in [0, width].
+    """A furnished room. The floor is the plane Z = 0, spanning x in [0, length] and y in [0, width]; what is seen
+    through openings lies outside.
 
     Args:
-        kind: "room", "corridor" or "hall".
+        kind: "room", "corridor", "hall", "closet" or "asset".
         length, width, height: metres.
         ambient: light from everywhere, in [0, 1].
-        caption_start: the part of the caption that names walls and floor.
+        background: the part of the caption that names walls and floor.
     """
 
     kind: str
@@ -97,4 +98,4 @@ class Scene:
     lights: tuple[Light, ...]
     ambient: float
     things: tuple[Thing, ...]
-    caption_start: str
+    background: str

@@ -10,7 +10,7 @@ from merge_ros.errors import ConfigurationError
 pytest.importorskip("mujoco", reason="rendering needs the extra 'sim'")
 
 from merge_ros.simulation.rooms import make_room
-from merge_ros.simulation.views import RobotView, is_clear, is_good, room_views
+from merge_ros.simulation.views import ViewRange, is_clear, is_good, room_views
 
 SIZE = (64, 48)
 
@@ -79,6 +79,6 @@ def test_flat_and_black_frames_are_refused() -> None:
 
 def test_impossible_view_ranges_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="height"):
-        RobotView(height=(1.0, 0.5))
+        ViewRange(height=(1.0, 0.5))
     with pytest.raises(ConfigurationError, match="below 180"):
-        RobotView(fov=(60, 180))
+        ViewRange(fov=(60, 180))
