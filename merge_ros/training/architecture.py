@@ -29,7 +29,9 @@ class TinyArchitecture:
         patch_size: latent pixels per token side: 4 makes 16 x 12 tokens of a 256x192 image.
         sample_size: latent side that the position embedding spans; other sizes are interpolated.
         groups: converter blocks, 1 to layers.
-        ff_mult: width multiplier of a converter's feed-forward part.
+        ff_mult: width multiplier of a converter's feed-forward part; 4, as in the backbone, lets a converter start as a
+            whole copy of its frozen block.
+        codec_channels, codec_blocks: of each half of the light codec.
         text_width, text_layers, vocabulary, prompt_tokens: of the text encoder and its tokenizer.
         depth_timestep: the timestep the frozen blocks are told in depth mode. Low, because the image latent they see
             is clean: a backbone told the last timestep looks for noise, and its training is of no use.
@@ -46,7 +48,9 @@ class TinyArchitecture:
     patch_size: int = 4
     sample_size: int = 64
     groups: int = 4
-    ff_mult: int = 1
+    ff_mult: int = 4
+    codec_channels: int = 48
+    codec_blocks: int = 3
     text_width: int = 128
     text_layers: int = 2
     vocabulary: int = 768

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -21,6 +22,8 @@ from torch import nn
 from torch.multiprocessing.spawn import spawn
 
 from merge_ros.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
 
 LOG_FORMAT = "%(asctime)s %(message)s"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -78,6 +81,18 @@ def use_plain_attention(*modules: nn.Module) -> None:
         for part in module.modules():
             if isinstance(part, Attention):
                 part.set_processor(AttnProcessor())
+
+
+def compiled(module: nn.Module) -> Callable[..., Any]:
+    """The module fused by torch.compile (about 1.3 times faster in training on a CPU), or as it is without a compiler.
+
+    Give it one shape per call site: each new shape costs a minute.
+    """
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        logger.info("no C++ compiler: training runs uncompiled")
+        return module
+    fused: Callable[..., Any] = torch.compile(module, dynamic=False)
+    return fused
 
 
 def launch(train: Callable[..., None], processes: int, *arguments: Any) -> None:

@@ -25,6 +25,8 @@ NEAR_QUANTILE, FAR_QUANTILE = 0.02, 0.98  # of linear depth, mapped to -1 and 1 
 class PackedData:
     """A data set in memory-mapped arrays.
 
+    Each of the n frames is there twice: row n + i is row i seen in a mirror.
+
     Args:
         rgb: [n, height, width, 3] uint8.
         depth: [n, height, width] uint16: normalised depth, (value / 65535) * 2 - 1 in [-1, 1].
@@ -41,18 +43,32 @@ class PackedData:
         return len(self.rgb)
 
     @property
+    def rows(self) -> int:
+        """Frames with their mirror images."""
+        return 2 * len(self)
+
+    @property
     def size(self) -> tuple[int, int]:
         """(height, width)."""
         return int(self.rgb.shape[1]), int(self.rgb.shape[2])
 
-    def images(self, index: NDArray[np.intp] | slice) -> Tensor:
-        """Pictures in [-1, 1]: [batch, 3, height, width] float32."""
-        return torch.from_numpy(self.rgb[index].astype(np.float32) / 127.5 - 1).permute(0, 3, 1, 2)
+    def images(self, index: NDArray[np.intp]) -> Tensor:
+        """Pictures of some rows in [-1, 1]: [batch, 3, height, width] float32."""
+        pixels = torch.from_numpy(self.rgb[index % len(self)].astype(np.float32) / 127.5 - 1).permute(0, 3, 1, 2)
+        return self._mirrored(pixels, index)
 
-    def depths(self, index: NDArray[np.intp] | slice) -> Tensor:
-        """Normalised depth in [-1, 1] as three equal channels: [batch, 3, height, width] float32."""
-        depth = torch.from_numpy(self.depth[index].astype(np.float32) / 32767.5 - 1)
-        return depth[:, None].expand(-1, 3, -1, -1)
+    def depths(self, index: NDArray[np.intp]) -> Tensor:
+        """Normalised depth of some rows in [-1, 1] as three equal channels: [batch, 3, height, width] float32."""
+        depth = torch.from_numpy(self.depth[index % len(self)].astype(np.float32) / 32767.5 - 1)
+        return self._mirrored(depth[:, None], index).expand(-1, 3, -1, -1)
+
+    def ranges(self, index: NDArray[np.intp]) -> Tensor:
+        """Metres that -1 and 1 stand for in some rows: [batch, 2] float32."""
+        return torch.from_numpy(self.metres[index % len(self)])
+
+    def _mirrored(self, pixels: Tensor, index: NDArray[np.intp]) -> Tensor:
+        mirror = torch.from_numpy(index >= len(self))[:, None, None, None]
+        return torch.where(mirror, pixels.flip(-1), pixels)
 
 
 def depth_range(metres: NDArray[np.float32]) -> tuple[float, float]:

@@ -53,7 +53,7 @@ class LatentStore:
         return torch.from_numpy(rows[index].astype(np.float32))
 
     def _arrays(self, kind: str, size: tuple[int, int]) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
-        count, factor = len(self._data), downsampling(self._vae)
+        count, factor = self._data.rows, downsampling(self._vae)
         shape = (count, self._vae.config.latent_channels, size[0] // factor, size[1] // factor)
         stem = f"{kind}_{count}x{size[1]}x{size[0]}.npy"
         latents, known = self._cache / f"latent_{stem}", self._cache / f"known_{stem}"
@@ -66,7 +66,7 @@ class LatentStore:
 
     @torch.no_grad()
     def _encode(self, kind: str, row: int, size: tuple[int, int]) -> NDArray[np.float16]:
-        part = slice(row, row + 1)
+        part = np.array([row])
         pixels = self._data.images(part) if kind == "image" else self._data.depths(part)
         with self._worker.autocast():
             latent: NDArray[np.float16] = encode(self._vae, resized(pixels, size))[0].half().numpy()

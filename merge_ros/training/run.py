@@ -6,6 +6,8 @@ A stage reads as a loop:
     for step in run.steps():
         loss = ...
         run.update(loss, {"l1": l1})
+        if run.shows_pictures:
+            run.pictures("round trip", decoded)
     run.finish({"psnr": psnr})
 
 All randomness of a step comes from `run.numpy_rng(step)` and `run.torch_rng(step)`, which depend only on the seed, the
@@ -27,7 +29,9 @@ import torch
 from torch import Tensor, nn
 
 from merge_ros.errors import ConfigurationError
+from merge_ros.training.board import Board
 from merge_ros.training.compute import Clock, Worker
+from merge_ros.training.optimizers import optimizers
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +45,7 @@ class RunSettings:
     Args:
         steps: updates in all.
         learning_rate: of AdamW, after the warm-up.
+        matrix_rate: of Muon for the matrices of transformer blocks; None: AdamW for them too.
         warmup: steps of linear rise.
         decay_from: fraction of the steps after which the rate falls linearly to 2 % of itself.
         weight_decay: of AdamW.
@@ -49,6 +54,8 @@ class RunSettings:
         seed: of all randomness.
         checkpoint_seconds: between two checkpoints.
         log_steps: between two lines of the log.
+        picture_steps: between two rows of pictures on the board.
+        compile: fuse the network first, which pays from some hundred steps on.
 
     Raises:
         ConfigurationError: a value that makes no sense.
@@ -64,16 +71,19 @@ class RunSettings:
     seed: int = 0
     checkpoint_seconds: float = 120.0
     log_steps: int = 50
+    picture_steps: int = 300
+    matrix_rate: float | None = None
+    compile: bool = False
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.learning_rate <= 0 or not 0 <= self.decay_from < 1 or not 0 <= self.ema < 1:
             raise ConfigurationError(f"{self}: steps >= 1, learning_rate > 0, decay_from and ema in [0, 1)")
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step."""
+        """The learning rate of a step, as a fraction of the full one."""
         rise = min(1.0, (step + 1) / max(1, self.warmup))
         past = (step / self.steps - self.decay_from) / (1 - self.decay_from)
-        return self.learning_rate * rise * (1 - 0.98 * max(0.0, past))
+        return rise * (1 - 0.98 * max(0.0, past))
 
 
 class Run:
@@ -91,8 +101,8 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         self._modules = nn.ModuleDict(modules)
         self._parameters = [p for p in self._modules.parameters() if p.requires_grad]
-        self._optimizer = torch.optim.AdamW(
-            self._parameters, settings.learning_rate, betas=(0.9, 0.99), weight_decay=settings.weight_decay
+        self._optimizers = optimizers(
+            self._modules, settings.learning_rate, settings.matrix_rate, settings.weight_decay
         )
         self._average = [parameter.detach().clone() for parameter in self._parameters]
         self._step, before = 0, 0.0
@@ -100,6 +110,7 @@ class Run:
             before = self._load()
         self._clock, self._saved = Clock(before), time.monotonic()
         self._recent: dict[str, list[float]] = {}
+        self._board = Board(folder) if worker.is_first else None
 
     def steps(self) -> Iterator[int]:
         """The steps that are still to be done."""
@@ -121,18 +132,32 @@ class Run:
         self.worker.average_gradients(self._parameters)
         norm = nn.utils.clip_grad_norm_(self._parameters, self.settings.clip)
         rate = self.settings.rate(self._step)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["full_rate"]
         # A gradient that is not finite would destroy the weights; bfloat16 produces one now and then.
         if torch.isfinite(norm):
-            self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
+            for optimizer in self._optimizers:
+                optimizer.step()
+        for parameter in self._parameters:
+            parameter.grad = None
         # The average follows quickly at first, so that a short run is not held back by its random start.
         decay = min(self.settings.ema, (1 + self._step) / (10 + self._step))
         torch._foreach_lerp_(self._average, [p.detach() for p in self._parameters], 1 - decay)
         self._step += 1
         if self.worker.is_first:
             self._note({"loss": loss, "gradient": norm, **figures}, rate)
+
+    @property
+    def shows_pictures(self) -> bool:
+        """Whether this process should now call `pictures`."""
+        due = self._step % self.settings.picture_steps == 0 or self._step == self.settings.steps
+        return due and self._board is not None
+
+    def pictures(self, name: str, pictures: Tensor) -> None:
+        """Show pictures [batch, 3, H, W] in [-1, 1], or depth maps [batch, H, W], on the board."""
+        if self._board is not None:
+            self._board.pictures(self._step, name, pictures)
 
     def finish(self, results: dict[str, Any]) -> None:
         """Take over the averaged weights for good, and write the summary."""
@@ -183,6 +208,8 @@ class Run:
             record = {"step": self._step, "minutes": self._clock.seconds() / 60, "rate": rate, **means}
             with (self.folder / LOG).open("a") as log:
                 log.write(json.dumps({key: round(value, 6) for key, value in record.items()}) + "\n")
+            if self._board is not None:
+                self._board.curves(self._step, {**means, "rate": rate})
             text = " ".join(f"{name} {value:.4f}" for name, value in means.items())
             logger.info(
                 "%s step %d/%d %.1f min: %s", self.folder.name, self._step, self.settings.steps, record["minutes"], text
@@ -196,7 +223,7 @@ class Run:
             "seconds": self._clock.seconds(),
             "modules": self._modules.state_dict(),
             "average": self._average,
-            "optimizer": self._optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
         }
         partial = self.folder / (CHECKPOINT + ".partial")
         torch.save(state, partial)
@@ -207,7 +234,8 @@ class Run:
         state = torch.load(self.folder / CHECKPOINT, weights_only=True)
         self._modules.load_state_dict(state["modules"])
         self._average = state["average"]
-        self._optimizer.load_state_dict(state["optimizer"])
+        for optimizer, stored in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(stored)
         self._step = int(state["step"])
         logger.info("%s resumes at step %d", self.folder.name, self._step)
         return float(state["seconds"])

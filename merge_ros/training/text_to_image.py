@@ -24,14 +24,16 @@ from merge_ros.training.architecture import (
     build_transformer,
 )
 from merge_ros.training.commands import stage_parser, start_stage
-from merge_ros.training.compute import Worker, launch, use_plain_attention
+from merge_ros.training.compute import Worker, compiled, launch, use_plain_attention
 from merge_ros.training.data import pack
 from merge_ros.training.folder import save_image_parts
 from merge_ros.training.latents import LatentStore
 from merge_ros.training.run import Run, RunSettings
+from merge_ros.training.samples import draw
 
-SMALL_UNTIL = 0.9  # of the steps are taken at half resolution, where a step sees four times as many pictures
-SMALL_BATCH, BATCH = 32, 8  # per process
+SMALL_UNTIL = 0.8  # of the steps are taken at half resolution, where a step sees four times as many pictures
+SMALL_BATCH, BATCH = 64, 16  # per process
+DRAWN = 6  # captions drawn for the board
 CAPTION_DROPPED = 0.12  # so that the empty prompt, which depth mode uses, means "any picture"
 LOW_NOISE_SHARE = 0.5  # of the batch: timesteps drawn towards the clean end, where depth mode will use the blocks
 
@@ -59,11 +61,10 @@ class TokenisedCaptions:
         return cls(texts["input_ids"], texts["attention_mask"], empty["input_ids"][0])
 
     def batch(self, index: NDArray[np.intp], dropped: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
-        """Ids and mask of some captions, some replaced by the empty prompt, cut to the longest."""
+        """Ids and mask of some captions, some replaced by the empty prompt; always as long as the longest prompt."""
         ids = np.where(dropped[:, None], self.empty, self.ids[index])
         mask = np.where(dropped[:, None], np.arange(ids.shape[1]) < 1, self.mask[index])
-        longest = int(mask.sum(1).max())
-        return torch.from_numpy(ids[:, :longest]), torch.from_numpy(mask[:, :longest].astype(np.int64))
+        return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
 
 
 def train(
@@ -81,12 +82,20 @@ def train(
     use_plain_attention(transformer)
     scheduler = build_scheduler()
     alphas = scheduler.alphas_cumprod
+    parts = {
+        "vae": vae,
+        "transformer": transformer,
+        "text_encoder": text_encoder,
+        "tokenizer": tokenizer,
+        "scheduler": scheduler,
+    }
+    network = compiled(transformer) if settings.compile else transformer
     run = Run(out / "stage_text_to_image", {"transformer": transformer, "text_encoder": text_encoder}, settings, worker)
 
     for step in run.steps():
         rng = run.numpy_rng(step)
         batch, reduction = (SMALL_BATCH, 2) if step < SMALL_UNTIL * settings.steps else (BATCH, 1)
-        index = rng.integers(len(data), size=batch)
+        index = rng.integers(data.rows, size=batch)
         clean = latents.images(index, reduction)
         timestep = torch.from_numpy(draw_timesteps(rng, batch, len(alphas)))
         noise = torch.randn(clean.shape, generator=run.torch_rng(step))
@@ -94,10 +103,10 @@ def train(
             alphas[timestep].sqrt()[:, None, None, None],
             (1 - alphas[timestep]).sqrt()[:, None, None, None],
         )
-        ids, mask = captions.batch(index, rng.random(batch) < CAPTION_DROPPED)
+        ids, mask = captions.batch(index % len(data), rng.random(batch) < CAPTION_DROPPED)
         with worker.autocast():
             text = text_encoder(input_ids=ids, attention_mask=mask)[0]
-            predicted = transformer(
+            predicted = network(
                 signal * clean + spread * noise,
                 encoder_hidden_states=text,
                 encoder_attention_mask=mask,
@@ -106,16 +115,12 @@ def train(
         velocity = signal * noise - spread * clean  # Salimans & Ho, arXiv 2202.00512, equation 11
         loss = functional.mse_loss(predicted.float(), velocity)
         run.update(loss, {})
+        if run.shows_pictures:
+            height, width = data.size
+            run.pictures("drawn", draw(parts, list(data.captions[:DRAWN]), (height // reduction, width // reduction)))
     run.finish({"pictures": len(data), "tokens": len(tokenizer)})
     if worker.is_first:
-        save_image_parts(
-            out / "model",
-            vae=vae,
-            transformer=transformer,
-            text_encoder=text_encoder,
-            tokenizer=tokenizer,
-            scheduler=scheduler,
-        )
+        save_image_parts(out / "model", **parts)
     worker.wait()
 
 
@@ -128,8 +133,16 @@ def draw_timesteps(rng: np.random.Generator, count: int, timesteps: int) -> NDAr
 
 def main() -> None:
     """The command line of this stage."""
-    arguments = start_stage(stage_parser(__doc__, steps=500).parse_args())
-    settings = RunSettings(arguments.steps, learning_rate=8e-4, warmup=150, ema=0.997, seed=arguments.seed)
+    arguments = start_stage(stage_parser(__doc__, steps=3600).parse_args())
+    settings = RunSettings(
+        arguments.steps,
+        learning_rate=8e-4,
+        matrix_rate=4e-3,
+        warmup=150,
+        decay_from=0.75,
+        seed=arguments.seed,
+        compile=True,
+    )
     # Packed once, before several processes want it.
     frames = len(pack(arguments.data, arguments.out / "cache", arguments.frames))
     launch(train, arguments.processes, arguments.data, frames, arguments.out, TinyArchitecture(), settings)

@@ -24,7 +24,8 @@ CROP = 48  # pixels: crops see many more scenes per second than whole frames
 BATCH = 12  # crops per process
 FULL_FRAMES_FROM = 0.85  # of the steps: group norms must learn the statistics of whole frames
 DEPTH_SHARE = 0.5  # of the batch
-GRADIENT_WEIGHT, SQUARE_WEIGHT, KL_WEIGHT = 0.5, 1.0, 1e-4
+GRADIENT_WEIGHT, SQUARE_WEIGHT, COLOUR_WEIGHT, KL_WEIGHT = 0.5, 1.0, 1.0, 1e-4
+COLOUR_CELL = 4  # pixels: one latent cell. Outlines are mostly grey, so without a term of its own colour is given up
 
 
 def train(
@@ -45,6 +46,9 @@ def train(
         loss, figures = reconstruction_loss(decoded.float(), images)
         divergence = 0.5 * (posterior.mean.float() ** 2 + posterior.var.float() - 1 - posterior.logvar.float()).mean()
         run.update(loss + KL_WEIGHT * divergence, {**figures, "kl": divergence.detach()})
+        if run.shows_pictures:
+            run.pictures("given", images)
+            run.pictures("round trip", decoded)
     run.use_average()
     vae.register_to_config(scaling_factor=1 / latent_deviation(vae, data))
     run.finish({"scaling_factor": vae.config.scaling_factor})
@@ -66,7 +70,8 @@ def crops(data: PackedData, rng: np.random.Generator) -> Tensor:
             if is_depth
             else data.rgb[index][window].astype(np.float32) / 127.5 - 1
         )
-        rows.append(torch.from_numpy(source[:, :: rng.choice((-1, 1))].copy()))
+        # Channels change places, so that every colour is met, not only those that rooms are painted in.
+        rows.append(torch.from_numpy(source[:, :: rng.choice((-1, 1)), rng.permutation(3)].copy()))
     return torch.stack(rows).permute(0, 3, 1, 2)
 
 
@@ -77,13 +82,14 @@ def whole_frame(data: PackedData, rng: np.random.Generator) -> Tensor:
 
 
 def reconstruction_loss(decoded: Tensor, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """L1 and squared error of the pixels, and L1 of their differences, which keeps outlines sharp."""
+    """L1 and squared error of the pixels, L1 of their differences (sharp outlines) and of their means (colour)."""
     absolute, square = functional.l1_loss(decoded, images), functional.mse_loss(decoded, images)
     slopes = functional.l1_loss(decoded.diff(dim=-1), images.diff(dim=-1)) + functional.l1_loss(
         decoded.diff(dim=-2), images.diff(dim=-2)
     )
-    loss = absolute + SQUARE_WEIGHT * square + GRADIENT_WEIGHT * slopes
-    return loss, {"l1": absolute.detach(), "psnr": 10 * torch.log10(4 / square.detach())}
+    colour = functional.l1_loss(functional.avg_pool2d(decoded, COLOUR_CELL), functional.avg_pool2d(images, COLOUR_CELL))
+    loss = absolute + SQUARE_WEIGHT * square + GRADIENT_WEIGHT * slopes + COLOUR_WEIGHT * colour
+    return loss, {"l1": absolute.detach(), "colour": colour.detach(), "psnr": 10 * torch.log10(4 / square.detach())}
 
 
 @torch.no_grad()

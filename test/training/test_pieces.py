@@ -23,7 +23,8 @@ from merge_ros.training.architecture import (
     parameter_count,
 )
 from merge_ros.training.data import depth_range, normalise_depth, pack
-from merge_ros.training.depth_converters import aligned_abs_rel, new_converter
+from merge_ros.training.depth_converters import new_converter
+from merge_ros.training.depth_losses import abs_rel, align, outline_error
 from merge_ros.training.run import RunSettings
 from merge_ros.training.text_to_image import TokenisedCaptions, draw_timesteps
 from merge_ros.training.train_tiny import planned_steps
@@ -59,7 +60,8 @@ def test_dropped_captions_become_the_empty_prompt() -> None:
     ids, mask = captions.batch(np.array([0, 1]), np.array([True, False]))
     assert mask[0].sum() == 1
     assert ids[0, 0] == tokenizer.eos_token_id
-    assert mask[1].sum() == len(tokenizer(CAPTIONS[1]).input_ids) == ids.shape[1]
+    assert mask[1].sum() == len(tokenizer(CAPTIONS[1]).input_ids)
+    assert ids.shape == mask.shape == (2, tokenizer.model_max_length)  # one shape, whatever the captions
 
 
 def test_new_converter_sees_the_image_as_the_backbone_does() -> None:
@@ -103,14 +105,23 @@ def test_pixel_loss_is_the_metric_and_ignores_scale_and_shift() -> None:
     expected = np.mean(
         [aligned_metrics(p, t, everywhere, (0.0, 99.0)).abs_rel for p, t in zip(predicted, truth, strict=True)]
     )
-    loss = aligned_abs_rel(torch.from_numpy(predicted), torch.from_numpy(truth))
-    moved = aligned_abs_rel(torch.from_numpy(predicted * 3 - 7), torch.from_numpy(truth))
-    assert float(loss) == pytest.approx(expected, rel=1e-3)
-    assert float(moved) == pytest.approx(expected, rel=1e-3)
+    metres = torch.from_numpy(truth)
+    for same_up_to_scale_and_shift in (predicted, predicted * 3 - 7):
+        loss = abs_rel(align(torch.from_numpy(same_up_to_scale_and_shift), metres), metres)
+        assert float(loss) == pytest.approx(expected, rel=1e-3)
+
+
+def test_outline_error_sees_blurred_edges_and_not_a_common_factor() -> None:
+    metres = torch.ones(1, 32, 32)
+    metres[:, 8:24, 8:24] = 0.5
+    blurred = torch.nn.functional.avg_pool2d(metres[None], 5, 1, 2, count_include_pad=False)[0]
+    assert float(outline_error(metres, metres)) == 0
+    assert float(outline_error(1.1 * metres, metres)) < 1e-6
+    assert float(outline_error(blurred, metres)) > 0.02
 
 
 def test_learning_rate_rises_holds_and_falls() -> None:
-    settings = RunSettings(steps=100, learning_rate=1.0, warmup=10)
+    settings = RunSettings(steps=100, learning_rate=1e-3, warmup=10)
     rates = [settings.rate(step) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[20] == rates[49] == 1.0

@@ -1,4 +1,4 @@
-"""The three stages on tiny shapes: they learn, they resume exactly, and the backbone stays frozen."""
+"""The stages on tiny shapes: they learn, they resume exactly, and the backbone stays frozen."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import torch
 from merge_ros.config import EstimatorSettings
 from merge_ros.errors import ConfigurationError
 from merge_ros.estimator import DepthEstimator
-from merge_ros.training import depth_converters, text_to_image, vae
+from merge_ros.training import depth_converters, light_codec, text_to_image, vae
 from merge_ros.training.architecture import TinyArchitecture
 from merge_ros.training.compute import Worker, launch
 from merge_ros.training.run import Run, RunSettings
@@ -35,6 +35,7 @@ SHAPE = TinyArchitecture(
 )
 VAE = RunSettings(12, 3e-3, warmup=2, ema=0.5, log_steps=1)
 TEXT_TO_IMAGE = RunSettings(10, 2e-3, warmup=2, ema=0.5, log_steps=1)
+LIGHT_CODEC = RunSettings(4, 2e-3, warmup=2, ema=0.5, log_steps=1)
 CONVERTERS = RunSettings(10, 2e-3, warmup=2, ema=0.5, log_steps=1)
 
 
@@ -44,16 +45,17 @@ def log_of(out: Path, stage: str) -> list[dict[str, float]]:
 
 @pytest.fixture(scope="module")
 def before_converters(frames_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A work folder with the first two stages done."""
+    """A work folder with all stages before the converters done."""
     out = tmp_path_factory.mktemp("work")
     vae.train(Worker(), frames_folder, 12, out, SHAPE, VAE)
     text_to_image.train(Worker(), frames_folder, 12, out, SHAPE, TEXT_TO_IMAGE)
+    light_codec.distil(Worker(), frames_folder, 12, out, SHAPE, LIGHT_CODEC)
     return out
 
 
 @pytest.fixture(scope="module")
 def trained(before_converters: Path, frames_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with the third stage done."""
+    """The same with the converters trained."""
     out = tmp_path_factory.mktemp("trained") / "work"
     shutil.copytree(before_converters, out)
     depth_converters.train(Worker(), frames_folder, 12, out, SHAPE, CONVERTERS)
@@ -102,7 +104,7 @@ def test_trained_folder_is_a_model(trained: Path) -> None:
     assert depth.shape == (48, 80)
     assert np.isfinite(depth).all()
     weights = list((trained / "model").rglob("*.safetensors"))
-    assert len(weights) == 5
+    assert len(weights) == 6
 
 
 @pytest.mark.parametrize("stage", ["vae", "text_to_image", "depth_converters"])
