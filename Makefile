@@ -12,9 +12,9 @@ ROS2_TOOLS ?= ../shared/ros2_tools
 ROS2_TOOLS_NEED := argcomplete importlib-metadata lark osrf-pycommon packaging psutil pyyaml ros-jazzy-ament-index-python \
 	ros-jazzy-lifecycle-msgs 'setuptools<80'
 PYTEST_FLAGS ?=
-# Where `make train-tiny` works, and for how long; a run that was stopped goes on where it was.
+# Where `make train-tiny` works, and which share of the steps it takes; a run that was stopped goes on where it was.
 RUN ?= runs/merge_tiny
-MINUTES ?=
+SHARE ?= 1
 
 ROS2_TOOLS_WHEELS := $(wildcard $(ROS2_TOOLS)/*.whl)
 SOURCES := pyproject.toml setup.py package.xml CMakeLists.txt \
@@ -41,7 +41,7 @@ endef
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "Variables with their values here: PYTHON=$(PYTHON) VENV=$(VENV) TORCH=$(TORCH) PIP_FLAGS=$(PIP_FLAGS)"
-	@echo "  ROS2_TOOLS=$(ROS2_TOOLS) PYTEST_FLAGS=$(PYTEST_FLAGS) RUN=$(RUN) MINUTES=$(MINUTES)"
+	@echo "  ROS2_TOOLS=$(ROS2_TOOLS) PYTEST_FLAGS=$(PYTEST_FLAGS) RUN=$(RUN) SHARE=$(SHARE)"
 
 demo: $(STAMPS)/demo  ## Play a recorded robot drive through the depth node; results in demo_output/
 	$(BIN)/merge-ros demo
@@ -60,8 +60,8 @@ format: $(STAMPS)/test  ## Rewrite the code in the house style
 
 venv: $(STAMPS)/test  ## Create or update the environment of `make test` without running anything
 
-train-tiny: $(STAMPS)/test  ## Train merge-tiny from scratch on this CPU: RUN=folder MINUTES=wall-clock
-	$(BIN)/python -m merge_ros.training.train_tiny --out $(RUN) $(if $(MINUTES),--minutes $(MINUTES))
+train-tiny: $(STAMPS)/test  ## Train merge-tiny from scratch on this CPU: RUN=folder SHARE=0.1 for a trial
+	$(BIN)/python -m merge_ros.training.train_tiny --out $(RUN) --share $(SHARE)
 
 build: $(STAMPS)/venv  ## Build the wheel into dist/
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .

@@ -7,5 +7,5 @@ The node never imports this package. Each stage is one module with one command:
     python -m merge_ros.training.text_to_image --data DIR --out DIR
     python -m merge_ros.training.depth_converters --data DIR --out DIR
     python -m merge_ros.training.light_codec --data DIR --out DIR --refine --held-out DIR
-    python -m merge_ros.training.train_tiny --out DIR --minutes 81      (data and all stages)
+    python -m merge_ros.training.train_tiny --out DIR                      (data and all stages)
 """

@@ -137,6 +137,7 @@ def test_timesteps_crowd_at_the_clean_end() -> None:
     assert 1.2 < np.mean(timesteps < 500) / np.mean(timesteps >= 500) < 2.5
 
 
-def test_steps_follow_the_minutes() -> None:
-    short, long = planned_steps(10), planned_steps(20)
-    assert all(long[stage] == pytest.approx(2 * short[stage], abs=1) for stage in short)
+def test_a_share_takes_the_same_part_of_every_stage() -> None:
+    part, all_of_it = planned_steps(0.5), planned_steps(1.0)
+    assert list(part) == list(all_of_it)
+    assert all(all_of_it[stage] == pytest.approx(2 * part[stage], abs=1) for stage in part)
