@@ -4,7 +4,14 @@ import math
 
 import pytest
 
-from merge_ros.config import EstimatorSettings, OutputSettings, ScaleSettings, StreamSettings
+from merge_ros.config import (
+    CloudSettings,
+    EstimatorSettings,
+    OutputSettings,
+    ScaleSettings,
+    ScanSettings,
+    StreamSettings,
+)
 from merge_ros.errors import ConfigurationError, MergeError
 
 
@@ -23,7 +30,10 @@ from merge_ros.errors import ConfigurationError, MergeError
         (ScaleSettings, {"camera_pitch": math.nan}, "camera_pitch=nan"),
         (ScaleSettings, {"camera_pitch": 2.0}, "camera_pitch=2.0"),
         (OutputSettings, {"near": 3.0, "far": 2.0}, "must be smaller than far"),
-        (OutputSettings, {"cloud_stride": 0}, "between 1 and 64"),
+        (CloudSettings, {"cloud_stride": 0}, "between 1 and 64"),
+        (CloudSettings, {"cloud_voxel": -0.1}, "cloud_voxel=-0.1 must lie between"),
+        (ScanSettings, {"scan_min_height": 1.0, "scan_max_height": 0.5}, "must be smaller than scan_max_height"),
+        (ScanSettings, {"scan_range": 0.0}, "between 0.01"),
         (StreamSettings, {"max_age": -1.0}, "between 0.0"),
     ],
 )
@@ -34,5 +44,5 @@ def test_refused(kind: type, values: dict[str, object], message: str) -> None:
 
 
 def test_the_defaults_are_allowed() -> None:
-    for kind in (EstimatorSettings, ScaleSettings, OutputSettings, StreamSettings):
+    for kind in (EstimatorSettings, ScaleSettings, OutputSettings, CloudSettings, ScanSettings, StreamSettings):
         kind()

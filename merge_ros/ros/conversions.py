@@ -184,10 +184,10 @@ def array_to_image(array: NDArray, encoding: str, header: Header) -> Image:
 
 
 def cloud_to_message(cloud: NDArray[np.void], header: Header) -> PointCloud2:
-    """An organised PointCloud2 with the fields of a structured array, rows without padding.
+    """A PointCloud2 with the fields of a structured array, rows without padding.
 
     Args:
-        cloud: [height, width], every field a little-endian float32.
+        cloud: [height, width], every field a little-endian float32; not finite is unknown.
         header: goes into the message as it is.
 
     Raises:
@@ -203,7 +203,7 @@ def cloud_to_message(cloud: NDArray[np.void], header: Header) -> PointCloud2:
     message.is_bigendian = False
     message.point_step = cloud.dtype.itemsize
     message.row_step = cloud.dtype.itemsize * cloud.shape[1]
-    message.is_dense = False  # unknown depth is NaN
+    message.is_dense = bool(np.isfinite(cloud[next(iter(fields))]).all())  # unknown depth is NaN
     _fill(message, cloud)
     return message
 

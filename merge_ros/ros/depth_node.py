@@ -161,7 +161,7 @@ class DepthNode(LifecycleNode):
         try:
             result = pipeline(frame.image, age, report)
             with report.stage("publish"):
-                outputs.publish(result, header, pipeline.settings.output.cloud_stride)
+                outputs.publish(result, header, pipeline.settings)
         except FrameEnded:
             if report.unexpected is not None:
                 self._report_error(report.unexpected)

@@ -7,13 +7,15 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2
 from std_msgs.msg import Header
 
-from merge_ros.geometry.pointcloud import packed_cloud
 from merge_ros.msg import DepthStatus
-from merge_ros.ros.conversions import array_to_image, cloud_to_message
+from merge_ros.ros.cloud_output import CloudOutput
+from merge_ros.ros.conversions import array_to_image
 from merge_ros.ros.depth_pipeline import DepthResult
+from merge_ros.ros.parameters import NodeSettings
+from merge_ros.ros.scan_output import ScanOutput
 
 
 def topic_qos(reliability: ReliabilityPolicy) -> dict[str, Any]:
@@ -37,32 +39,34 @@ class DepthOutputs:
     def __init__(self, node: LifecycleNode) -> None:
         self._node = node
         self._publishers: list[Any] = []
+        self._scan: ScanOutput | None = None
         try:
             self._depth = self._create(Image, "~/depth")
             self._info = self._create(CameraInfo, "~/camera_info")
-            self._points = self._create(PointCloud2, "~/points")
+            self._cloud = CloudOutput(self._create(PointCloud2, "~/points"))
+            self._scan = ScanOutput(node, self._create(LaserScan, "~/scan"))
             self._relative = self._create(Image, "~/depth_relative")
             self._status = self._create(DepthStatus, "~/status")
         except Exception:
             self.destroy()
             raise
 
-    def publish(self, result: DepthResult, header: Header, cloud_stride: int) -> None:
+    def publish(self, result: DepthResult, header: Header, settings: NodeSettings) -> None:
         """Publish a frame. Metric topics stay silent when the metric depth is not known.
 
         Args:
             result: of the frame.
             header: of the image, for every message.
-            cloud_stride: pixels from one point of the cloud to the next.
+            settings: that the frame was worked on with.
         """
         if result.metric is not None:
             depth, camera, info = result.metric
             if self._depth.get_subscription_count():
                 self._depth.publish(array_to_image(depth, "32FC1", header))
             self._info.publish(info)
-            if self._points.get_subscription_count():
-                cloud = packed_cloud(depth, result.rgb, camera, cloud_stride)
-                self._points.publish(cloud_to_message(cloud, header))
+            self._cloud.publish(depth, result.rgb, camera, header, settings.cloud, settings.output.far)
+            if self._scan is not None:
+                self._scan.publish(depth, camera, header, _mounting(settings), settings.scan, settings.output.near)
         if self._relative.get_subscription_count():
             self._relative.publish(array_to_image(result.relative, "32FC1", header))
 
@@ -75,8 +79,17 @@ class DepthOutputs:
         for publisher in self._publishers:
             self._node.destroy_lifecycle_publisher(publisher)
         self._publishers.clear()
+        if self._scan is not None:
+            self._scan.destroy()
+            self._scan = None
 
     def _create(self, kind: Any, topic: str) -> Any:
         publisher = self._node.create_lifecycle_publisher(kind, topic, **topic_qos(ReliabilityPolicy.RELIABLE))
         self._publishers.append(publisher)
         return publisher
+
+
+def _mounting(settings: NodeSettings) -> tuple[float, float, float] | None:
+    """Height, pitch and roll of the camera over the floor, None when the height is not known."""
+    scale = settings.scale
+    return (scale.camera_height, scale.camera_pitch, scale.camera_roll) if scale.camera_height > 0 else None

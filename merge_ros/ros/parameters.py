@@ -15,9 +15,11 @@ from merge_ros.config import (
     BUNDLED_MODEL,
     CHOICES,
     RANGES,
+    CloudSettings,
     EstimatorSettings,
     OutputSettings,
     ScaleSettings,
+    ScanSettings,
     StreamSettings,
 )
 from merge_ros.errors import ConfigurationError
@@ -49,6 +51,18 @@ DESCRIPTIONS = {
     "near": "Metres; nearer depth is published as NaN. Smaller than far.",
     "far": "Metres; farther depth is published as +Inf.",
     "cloud_stride": "Pixels; every n-th pixel of every n-th row becomes a point.",
+    "cloud_range": "Metres from the camera, past which there are no points; 0: as far as depth goes.",
+    "cloud_open": "A direction in which nothing is seen up to cloud_range gets a point at that distance instead of "
+    "none, so that costmaps clear along it.",
+    "cloud_voxel": "Metres; the points in each cube of this edge become one, their mean; 0: all points stay.",
+    "cloud_dense": "Only known points, in one row, instead of one for each pixel with NaN for the unknown. Voxels "
+    "imply it.",
+    "cloud_rate": "Clouds per second at most, by the stamps of the images; 0: one for each image.",
+    "scan_min_height": "Metres over the floor; the scan shows what is between here and scan_max_height.",
+    "scan_max_height": "Metres over the floor; above scan_min_height.",
+    "scan_range": "Metres over the floor, past which the scan says that nothing is there.",
+    "scan_frame": "Frame of the scan: at the optical centre, level, x forward, z up. Empty: the camera's frame with "
+    "'_level' behind it, which the node publishes on /tf.",
     "max_age": "Seconds between the stamp of an image and the start of work on it, past which it is dropped; 0: never.",
 }
 
@@ -64,6 +78,8 @@ class NodeSettings:
     estimator: EstimatorSettings = dataclasses.field(default_factory=EstimatorSettings)
     scale: ScaleSettings = dataclasses.field(default_factory=ScaleSettings)
     output: OutputSettings = dataclasses.field(default_factory=OutputSettings)
+    cloud: CloudSettings = dataclasses.field(default_factory=CloudSettings)
+    scan: ScanSettings = dataclasses.field(default_factory=ScanSettings)
     stream: StreamSettings = dataclasses.field(default_factory=StreamSettings)
 
     @classmethod

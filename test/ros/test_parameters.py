@@ -23,8 +23,12 @@ from merge_ros.ros.parameters import (
     descriptor,
 )
 
+# The ends of a range that the other one of a pair does not allow.
+BOUND_BY_ANOTHER = [(name, RANGES[name][1]) for name in ("near", "scan_min_height")] + [
+    (name, RANGES[name][0]) for name in ("far", "scan_max_height")
+]
 DEFAULTS = {name: default_value(name) for name in PARAMETERS}
-NUMBERS = [name for name in PARAMETERS if not isinstance(default_value(name), str)]
+NUMBERS = [name for name in PARAMETERS if not isinstance(default_value(name), (str, bool))]
 
 
 def test_every_setting_is_a_parameter_and_every_parameter_is_described() -> None:
@@ -92,7 +96,7 @@ def test_ranges_are_those_that_the_settings_hold(name: str) -> None:
     others = {"near": 0.0, "far": 1e4} | ({"near": 0.0} if name == "far" else {})
     for end in (low, high):
         value = int(end) if whole else float(end)
-        if (name, end) not in (("near", high), ("far", low)):  # near and far bound each other
+        if (name, end) not in BOUND_BY_ANOTHER:
             NodeSettings.from_values(DEFAULTS | others | {name: value})
     beyond = (math.nextafter(low, -math.inf), math.nextafter(high, math.inf), math.nan)
     for value in (low - 1, high + 1) if whole else beyond:
