@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from merge_ros.errors import ConfigurationError
 
 BUNDLED_MODEL = "merge-tiny"
-BACKENDS = ("torch", "onnx", "openvino")
-PRECISIONS = ("fp32", "fp16", "bf16")
+BACKENDS = ("auto", "torch", "onnx", "openvino", "tensorrt", "tensorrt_rtx")
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+TORCH_MODES = ("auto", "eager", "folded", "compiled", "cuda_graph")
+BF16_COST = 0.002  # AbsRel that bf16 may move on the stored check images before "auto" stays with fp32
 CODEC_WORDS = ("auto", "full", "light")
 LIGHT_CODEC_COST = 0.005  # AbsRel that codec "auto" gives away for speed, at most
 SCALE_SOURCES = ("none", "fixed", "ground_plane")
@@ -20,6 +22,7 @@ SCALE_SOURCES = ("none", "fixed", "ground_plane")
 CHOICES: dict[str, tuple[str, ...]] = {
     "backend": BACKENDS,
     "precision": PRECISIONS,
+    "torch_mode": TORCH_MODES,
     "scale_source": SCALE_SOURCES,
 }
 # Lowest and highest allowed value of every number, both included.
@@ -56,9 +59,14 @@ class EstimatorSettings:
         codec: autoencoder of the depth path. "full": the model's VAE; "light": the distilled one in its `light_codec/`;
             "auto": the light one where the model has one whose measured cost is at most `LIGHT_CODEC_COST` AbsRel, else
             the full one; anything else is a folder or a Hugging Face id that holds a light one (TAESD, say).
-        backend: inference engine, one of `BACKENDS`.
-        device: torch device, "cpu" or "cuda:N".
-        precision: of weights and activations, one of `PRECISIONS`.
+        backend: inference engine, one of `BACKENDS`; "auto" takes the fastest that is installed and that this machine
+            can run (`merge-ros engines` says which and why). A backend that is named is never left for another.
+        device: "cpu", "cuda:N" or what the backend calls it (see docs/performance.md); "auto": a GPU where there is one
+            that the backend can use, else the CPU.
+        precision: of weights and activations, one of `PRECISIONS`; "auto": what the backend is usually run in.
+        torch_mode: how backend "torch" runs: "eager" is the network as it was trained; "folded", "compiled" and
+            "cuda_graph" run the folded one, as it is, through torch.compile, or recorded on a GPU; "auto": folded where
+            the checkpoint can be folded, else eager.
         steps: denoising steps; 0 takes what the checkpoint was trained for.
         processing_pixels: the image is scaled to about this many pixels before inference; 0 takes the size that the
             model was made for.
@@ -71,9 +79,10 @@ class EstimatorSettings:
     model: str = BUNDLED_MODEL
     converters: str = ""
     codec: str = "auto"
-    backend: str = "torch"
-    device: str = "cpu"
-    precision: str = "fp32"
+    backend: str = "auto"
+    device: str = "auto"
+    precision: str = "auto"
+    torch_mode: str = "auto"
     steps: int = 0
     processing_pixels: int = 0
     threads: int = 0
@@ -87,6 +96,7 @@ class EstimatorSettings:
             )
         _one_of("backend", self.backend)
         _one_of("precision", self.precision)
+        _one_of("torch_mode", self.torch_mode)
         _in_range("steps", self.steps)
         _in_range("processing_pixels", self.processing_pixels)
         _in_range("threads", self.threads)

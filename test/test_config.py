@@ -20,8 +20,8 @@ from merge_ros.errors import ConfigurationError, MergeError
     [
         (EstimatorSettings, {"model": ""}, "model is empty"),
         (EstimatorSettings, {"codec": ""}, "allowed: auto, full, light"),
-        (EstimatorSettings, {"backend": "abacus"}, "allowed: torch, onnx, openvino"),
-        (EstimatorSettings, {"precision": "int4"}, "allowed: fp32, fp16, bf16"),
+        (EstimatorSettings, {"backend": "abacus"}, "allowed: auto, torch, onnx, openvino"),
+        (EstimatorSettings, {"precision": "int4"}, "allowed: auto, fp32, fp16, bf16"),
         (EstimatorSettings, {"steps": -1}, "between 0 and 1000"),
         (EstimatorSettings, {"threads": -1}, "between 0"),
         (ScaleSettings, {"source": "guess"}, "allowed: none, fixed, ground_plane"),

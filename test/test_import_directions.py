@@ -50,6 +50,7 @@ THIRD_PARTIES = {
     "tokenizers": ("tokenizers", None, TORCH_PARTS),
     "torch": ("torch", None, TORCH_PARTS),
     "transformers": ("transformers", None, TORCH_PARTS),
+    "cuda": ("cuda-bindings", None, ("runtime",)),
     "filelock": ("filelock", None, ("runtime",)),
     "onnx": ("onnx", None, ("runtime",)),
     "onnxruntime": ("onnxruntime", None, ("runtime",)),

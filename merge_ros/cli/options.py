@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from merge_ros.config import BACKENDS, PRECISIONS, EstimatorSettings
+from merge_ros.config import BACKENDS, PRECISIONS, TORCH_MODES, EstimatorSettings
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +26,11 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "or Hugging Face id of a light one, TAESD for example (%(default)s)",
     )
     group.add_argument("--backend", choices=BACKENDS, default=defaults.backend, help="(%(default)s)")
-    group.add_argument("--device", default=defaults.device, help="cpu, cuda, cuda:1, ... (%(default)s)")
+    group.add_argument("--device", default=defaults.device, help="auto, cpu, cuda, cuda:1, ... (%(default)s)")
     group.add_argument("--precision", choices=PRECISIONS, default=defaults.precision, help="(%(default)s)")
+    group.add_argument(
+        "--torch-mode", choices=TORCH_MODES, default=defaults.torch_mode, help="of backend torch (%(default)s)"
+    )
     group.add_argument("--steps", type=int, default=defaults.steps, help="denoising steps; 0: the checkpoint's own")
     group.add_argument(
         "--processing-pixels",
@@ -51,6 +54,7 @@ def estimator_settings(arguments: argparse.Namespace) -> EstimatorSettings:
         backend=arguments.backend,
         device=arguments.device,
         precision=arguments.precision,
+        torch_mode=arguments.torch_mode,
         steps=arguments.steps,
         processing_pixels=arguments.processing_pixels,
         threads=arguments.threads,

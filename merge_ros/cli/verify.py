@@ -28,7 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--model", required=True, help="merge-tiny, a model folder, or a Hugging Face id")
     parser.add_argument("--reference", required=True, type=Path, help="safetensors file with inputs and outputs")
-    parser.add_argument("--backend", default=BACKENDS[0], choices=BACKENDS, help="inference backend (%(default)s)")
+    parser.add_argument("--backend", default="torch", choices=BACKENDS, help="inference backend (%(default)s)")
     parser.add_argument(
         "--tolerance",
         type=float,

@@ -33,9 +33,12 @@ DESCRIPTIONS = {
     "converters": "Folder or Hugging Face id with depth_converters/, where it is not inside the model; empty: it is.",
     "codec": "Autoencoder of the depth path: 'full', 'light', 'auto' (light where the model has one whose measured cost "
     "is small), or a folder or Hugging Face id of a light one, such as TAESD.",
-    "backend": "Inference engine.",
-    "device": "Device of the engine: 'cpu' or 'cuda:N'.",
-    "precision": "Precision of weights and activations.",
+    "backend": "Inference engine; auto: the fastest that is installed and that this machine can run, with the reason in "
+    "the log.",
+    "device": "Device of the engine: 'cpu', 'cuda:N' or what the engine calls it; auto: a GPU where the engine can use "
+    "one.",
+    "precision": "Precision of weights and activations; auto: what the engine is usually run in.",
+    "torch_mode": "How backend torch runs: eager, folded, compiled, cuda_graph; auto: folded where that is possible.",
     "steps": "Denoising steps; 0: what the checkpoint was trained for.",
     "processing_pixels": "The image is scaled to about this many pixels first; 0: what the model was made for.",
     "threads": "CPU threads of the engine; 0: the engine's choice.",

@@ -6,14 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def check_image(grid: int) -> NDArray[np.uint8]:
-    """A floor with a checker pattern, a wall and a box: [1, 8 * grid, 8 * grid, 3] uint8, the same at every call.
+def check_image(height: int, width: int) -> NDArray[np.uint8]:
+    """A floor with a checker pattern, a wall and a box: [1, height, width, 3] uint8, the same at every call.
 
     Something that looks like a room, because a network's numerical faults show on what makes it work.
     """
-    side = 8 * grid
-    y, x = np.mgrid[0:side, 0:side] / side
-    picture = np.empty((side, side, 3))
+    y, x = np.mgrid[0:height, 0:width] / np.array([height, width])[:, None, None]
+    picture = np.empty((height, width, 3))
     picture[:] = np.stack([0.7 - 0.2 * x, 0.6 + 0.1 * y, 0.5 + 0.2 * x], axis=-1)
     floor = y > 0.5
     depth = 0.5 / np.maximum(y - 0.45, 0.05)

@@ -17,7 +17,6 @@ import copy
 from typing import Any
 
 import torch
-from diffusers import PixArtTransformer2DModel
 from diffusers.models.activations import GELU
 from diffusers.models.attention import BasicTransformerBlock
 from torch import Tensor, nn
@@ -76,12 +75,13 @@ class SinCosPosition(nn.Module):
         """[batch, width, rows, columns], of which only the size counts -> [1, rows * columns, width]."""
         rows, columns = features.shape[-2:]
         # Never below fp32, whatever the network runs in: in fp16 an angle of 32 rad would be off by 0.01.
-        exact = {"device": features.device, "dtype": torch.promote_types(features.dtype, torch.float32)}
+        device, exact = features.device, torch.promote_types(features.dtype, torch.float32)
         quarter = self.width // 4
-        frequencies = 10000.0 ** -(torch.arange(quarter, **exact) / quarter)
+        frequencies = 10000.0 ** -(torch.arange(quarter, device=device, dtype=exact) / quarter)
         halves = []
         for count, along in ((columns, 1), (rows, 0)):
-            place = torch.arange(count, **exact) * (self.base_size / self.interpolation_scale) / count
+            place = torch.arange(count, device=device, dtype=exact)
+            place = place * (self.base_size / self.interpolation_scale) / count
             angles = place[:, None] * frequencies
             half = torch.cat([angles.sin(), angles.cos()], dim=1)
             half = half[None].expand(rows, -1, -1) if along else half[:, None].expand(-1, columns, -1)

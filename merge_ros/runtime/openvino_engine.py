@@ -19,7 +19,8 @@ _CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16"}
 class OpenVinoEngine:
     """Runs an exported model with OpenVINO; a `merge_ros.runtime.engine.DepthEngine`.
 
-    The graph is compiled once per batch and image size, at the first image of that size.
+    The device goes by OpenVINO's name, in any case: "cpu", "gpu" (Intel's), "npu", "gpu.1"; "auto" is the CPU. The
+    graph is compiled once per batch and image size, at the first image of that size.
 
     Raises:
         MissingDependencyError: openvino is not installed.
@@ -36,10 +37,11 @@ class OpenVinoEngine:
         if settings.steps > 1:
             raise ConfigurationError(f"backend 'openvino' runs one step, not {settings.steps}")
         self._core = openvino.Core()
-        self._device = settings.device.upper()
-        _check_device(self._core, self._device, settings.precision)
+        self._device = "CPU" if settings.device == "auto" else settings.device.upper()
+        precision = "fp32" if settings.precision == "auto" else settings.precision
+        _check_device(self._core, self._device, precision)
         self._options: dict[str, Any] = {
-            "INFERENCE_PRECISION_HINT": _HINTS[settings.precision],
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
             "PERFORMANCE_HINT": "LATENCY",
         }
         if settings.threads and self._device == "CPU":
@@ -49,23 +51,26 @@ class OpenVinoEngine:
             model = self._core.read_model(self._path)
         except RuntimeError as error:
             raise CheckpointError(f"{self._path} cannot be loaded by OpenVINO: {error}") from error
-        exported = ExportedModel.from_metadata(_metadata(model), str(self._path))
-        self.grid, self.native_pixels = exported.grid, exported.native_pixels
+        self._exported = ExportedModel.from_metadata(_metadata(model), str(self._path))
+        self._exported.check_precision("fp32", str(self._path))  # OpenVINO itself lowers the precision
+        self.grid, self.native_pixels = self._exported.grid, self._exported.native_pixels
         self.description = (
-            f"model {settings.model}, backend openvino, device {settings.device}, "
-            f"precision {settings.precision}, steps 1"
+            f"model {settings.model}, backend openvino, device {self._device}, precision {precision}, steps 1"
         )
         self._compiled: dict[tuple[int, ...], Any] = {}
-        exported.check(self, settings.precision, self.description)
-        self._compiled.clear()  # the check image's size is nobody's camera
+        self._exported.check(self, precision, self.description)
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `DepthEngine.__call__`."""
-        if rgb.shape not in self._compiled:
-            model = self._core.read_model(self._path)
-            model.reshape(rgb.shape)
-            self._compiled[rgb.shape] = self._core.compile_model(model, self._device, self._options)
-        return np.array(self._compiled[rgb.shape](rgb)[0], np.float32)
+        self._exported.check_input(rgb)
+        try:
+            if rgb.shape not in self._compiled:
+                model = self._core.read_model(self._path)
+                model.reshape(rgb.shape)
+                self._compiled[rgb.shape] = self._core.compile_model(model, self._device, self._options)
+            return np.array(self._compiled[rgb.shape](rgb)[0], np.float32)
+        except RuntimeError as error:  # a device out of memory, or one that went away
+            raise BackendError(f"OpenVINO failed on {self._device} for images of shape {rgb.shape}: {error}") from error
 
 
 def _check_device(core: Any, device: str, precision: str) -> None:

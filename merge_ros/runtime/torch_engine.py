@@ -12,8 +12,8 @@ from merge_ros.errors import BackendError, ConfigurationError
 from merge_ros.model.autoencoder import decode_depth, encode
 from merge_ros.model.checkpoint import Checkpoint, load_checkpoint
 from merge_ros.model.sampling import denoise, denoise_in_one_step, initial_noise
-
-_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+from merge_ros.runtime.exported import check_batch
+from merge_ros.runtime.torch_device import DTYPES, find_device
 
 
 class TorchEngine:
@@ -29,7 +29,8 @@ class TorchEngine:
     """
 
     def __init__(self, settings: EstimatorSettings) -> None:
-        self._device = _device(settings.device)
+        self._device = find_device(settings.device)
+        precision = "fp32" if settings.precision == "auto" else settings.precision
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self._checkpoint = load_checkpoint(
@@ -37,7 +38,7 @@ class TorchEngine:
             settings.converters,
             codec=settings.codec,
             device=str(self._device),
-            dtype=_DTYPES[settings.precision],
+            dtype=DTYPES[precision],
         )
         # Convolutions are a third faster with channels last (docs/performance.md), and differ by rounding only.
         self._checkpoint.vae.to(memory_format=torch.channels_last)
@@ -45,7 +46,7 @@ class TorchEngine:
         self._steps = choose_steps(self._checkpoint, settings.steps)
         self.description = (
             f"model {settings.model} with {type(self._checkpoint.vae).__name__}, backend torch, "
-            f"device {self._device}, precision {settings.precision}, steps {self._steps}"
+            f"device {self._device}, precision {precision}, mode eager, steps {self._steps}"
         )
         self.grid = self._checkpoint.grid
         self.native_pixels = self._checkpoint.native_pixels
@@ -54,8 +55,10 @@ class TorchEngine:
         """See `DepthEngine.__call__`.
 
         Raises:
+            InputError: images that no network takes.
             BackendError: the device ran out of memory.
         """
+        check_batch(rgb, self.grid)
         checkpoint = self._checkpoint
         try:
             with torch.inference_mode():
@@ -105,18 +108,3 @@ def choose_steps(checkpoint: Checkpoint, requested: int) -> int:
             f"{config.depth_timestep}); allowed: 0 or 1"
         )
     return requested or int(config.num_inference_steps)
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise BackendError(f"device {name!r} is unknown to torch; allowed: 'cpu', 'cuda', 'cuda:0', ...") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise BackendError(
-            f"device {name!r} is not here: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA device(s). "
-            "Nothing falls back to the CPU by itself; ask for device 'cpu' if that is what you want"
-        )
-    if device.type not in ("cpu", "cuda"):
-        raise BackendError(f"device {name!r} is not supported; allowed: 'cpu', 'cuda', 'cuda:0', ...")
-    return device

@@ -116,6 +116,7 @@ def test_what_the_model_depends_on_is_refused_while_configured(node: Any) -> Non
         "backend": "torch",
         "device": "cuda",
         "precision": "bf16",
+        "torch_mode": "eager",
     }
     numbers = {"steps": 2, "processing_pixels": 9, "threads": 1}
     assert set(others | numbers) == set(FIXED)

@@ -107,7 +107,7 @@ def test_ranges_are_those_that_the_settings_hold(name: str) -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"backend": "tpu"}, "backend='tpu' is unknown; allowed: torch"),
+        ({"backend": "tpu"}, "backend='tpu' is unknown; allowed: auto, torch"),
         ({"scale_source": "lidar"}, "scale_source='lidar'"),
         ({"scale_source": "ground_plane"}, "camera_height"),
         ({"scale_source": "fixed", "scale": 0.0}, "scale > 0"),

@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 pytest.importorskip("onnxscript", reason="the exporter needs the extra [export]")
 
 from merge_ros.config import EstimatorSettings
-from merge_ros.errors import BackendError, CheckpointError, ConfigurationError
+from merge_ros.errors import BackendError, CheckpointError, ConfigurationError, InputError
 from merge_ros.runtime.engine import load_engine
 
 
@@ -42,7 +42,7 @@ def test_same_depth_at_any_batch_and_size(
     exported: Path, random_model: Path, backend: str, precision: str, limit: float
 ) -> None:
     pytest.importorskip("onnxruntime" if backend == "onnx" else "openvino")
-    reference = load_engine(EstimatorSettings(model=str(random_model)))
+    reference = load_engine(EstimatorSettings(model=str(random_model), backend="torch", torch_mode="eager"))
     engine = load_engine(EstimatorSettings(model=str(exported), backend=backend, precision=precision, threads=1))
     assert (engine.grid, engine.native_pixels) == (reference.grid, reference.native_pixels)
     for images in (_images(1, 48, 64), _images(3, 48, 64), _images(1, 64, 40), _images(1, 8, 8)):
@@ -57,7 +57,7 @@ def test_openvino_bf16_where_the_processor_has_it(exported: Path, random_model: 
             load_engine(settings)
         pytest.skip("this processor has no bf16 arithmetic")
     images = _images(1, 48, 64)
-    reference = load_engine(EstimatorSettings(model=str(random_model)))(images)
+    reference = load_engine(EstimatorSettings(model=str(random_model), backend="torch"))(images)
     assert 0 < np.abs(load_engine(settings)(images) - reference).max() < 0.05
 
 
@@ -106,12 +106,28 @@ def test_foreign_and_damaged_files(exported: Path, tmp_path: Path) -> None:
         ({"backend": "openvino", "steps": 5}, ConfigurationError, "runs one step"),
         ({"backend": "onnx", "device": "tpu"}, BackendError, "no provider for device 'tpu'"),
         ({"backend": "openvino", "device": "tpu"}, BackendError, "no device 'TPU'"),
+        ({"backend": "onnx", "device": "cuda"}, BackendError, "no provider for device .cuda.; this onnxruntime has"),
+        ({"backend": "onnx", "torch_mode": "folded"}, ConfigurationError, "torch_mode 'folded' is for backend 'torch'"),
     ],
 )
 def test_what_an_engine_cannot_do(exported: Path, settings: dict, error: type, message: str) -> None:
     pytest.importorskip("onnxruntime" if settings["backend"] == "onnx" else "openvino")
     with pytest.raises(error, match=message):
         load_engine(EstimatorSettings(model=str(exported), **settings))
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino", "torch"])
+def test_images_that_no_network_takes(exported: Path, random_model: Path, backend: str) -> None:
+    model = random_model if backend == "torch" else exported
+    engine = load_engine(EstimatorSettings(model=str(model), backend=backend))
+    for images, message in (
+        (_images(1, 48, 64).astype(np.float32), "type float32; allowed: .batch, height, width, 3. of uint8"),
+        (_images(48, 64), "shape .48, 64, 3. and type uint8"),
+        (_images(1, 48, 60), "60x48 pixels; both sides must be multiples of 8"),
+        (_images(0, 48, 64), "shape .0, 48, 64, 3."),
+    ):
+        with pytest.raises(InputError, match=message):
+            engine(images)
 
 
 def test_a_multi_step_checkpoint_is_refused(reference_base: Path) -> None:
