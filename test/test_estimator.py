@@ -14,7 +14,7 @@ from merge_ros.estimator import DepthEstimator
 
 @pytest.fixture(scope="module")
 def estimator(random_model: Path) -> DepthEstimator:
-    return DepthEstimator(EstimatorSettings(model=str(random_model)))
+    return DepthEstimator(EstimatorSettings(model=str(random_model), backend="torch"))
 
 
 def _image(height: int, width: int) -> np.ndarray:
@@ -59,7 +59,7 @@ def test_bad_images(estimator: DepthEstimator, image: object) -> None:
 
 
 def test_closed(random_model: Path) -> None:
-    estimator = DepthEstimator(EstimatorSettings(model=str(random_model)))
+    estimator = DepthEstimator(EstimatorSettings(model=str(random_model), backend="torch"))
     estimator.warm_up(40, 30)
     estimator.close()
     estimator.close()
@@ -69,7 +69,7 @@ def test_closed(random_model: Path) -> None:
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_lower_precision_is_near(random_model: Path, estimator: DepthEstimator, precision: str) -> None:
-    other = DepthEstimator(EstimatorSettings(model=str(random_model), precision=precision))
+    other = DepthEstimator(EstimatorSettings(model=str(random_model), backend="torch", precision=precision))
     assert precision in other.description
     image = _image(60, 80)
     difference = np.abs(other(image) - estimator(image))
@@ -80,8 +80,8 @@ def test_what_cannot_be_loaded(random_model: Path) -> None:
     with pytest.raises(CheckpointError, match="does not exist"):
         DepthEstimator(EstimatorSettings(model="/nowhere"))
     with pytest.raises(BackendError, match="Nothing falls back"):
-        DepthEstimator(EstimatorSettings(model=str(random_model), device="cuda:63"))
+        DepthEstimator(EstimatorSettings(model=str(random_model), backend="torch", device="cuda:63"))
     with pytest.raises(BackendError, match="unknown to torch"):
-        DepthEstimator(EstimatorSettings(model=str(random_model), device="gpu"))
+        DepthEstimator(EstimatorSettings(model=str(random_model), backend="torch", device="gpu"))
     with pytest.raises(ConfigurationError, match="one step"):
         DepthEstimator(EstimatorSettings(model=str(random_model), steps=20))

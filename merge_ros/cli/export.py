@@ -12,7 +12,7 @@ from merge_ros.errors import ConfigurationError, MissingDependencyError
 
 DESCRIPTION = """\
 Fold a one-step model and write its whole depth path, uint8 pixels to relative depth, as one ONNX file. The file needs
-neither torch nor the model folder. Without --batch and --size it takes any batch and any image size on the model's grid:
+neither torch nor the model folder. Without --batch and --size it takes any batch and any size on the model's grid:
 
   merge-ros export --model merge-tiny --out depth.onnx
   merge-ros depth photo.jpg --out depth/ --model depth.onnx

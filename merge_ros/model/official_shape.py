@@ -1,7 +1,7 @@
-"""A MERGE-B of the official size with random weights: what can be counted, exported and compiled without downloading it.
+"""A MERGE-B of the official size with random weights: it can be counted, exported and compiled without a download.
 
-The shape is that of `PixArt-alpha/PixArt-XL-2-512x512` (transformer/config.json) with 14 converter groups (arXiv 2510.23574,
-section 4.1), and diffusers' `AutoencoderTiny` in its own default shape, which is TAESD's (github.com/madebyollin/taesd).
+The shape is that of `PixArt-alpha/PixArt-XL-2-512x512` (transformer/config.json) with 14 converter groups (arXiv
+2510.23574, section 4.1), and diffusers' `AutoencoderTiny` in its default shape, TAESD's (github.com/madebyollin/taesd).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from merge_ros.model.pixart import MergePixArt
 
 CAPTION_CHANNELS = 4096  # of T5-XXL
 SIDE = 512  # pixels
+GRID = 16  # pixels: the VAE shrinks 8-fold, a token is 2x2
 LATENT_CHANNELS = 4
 
 

@@ -3,24 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
+from merge_ros.model.conditioning import Conditioning
+from merge_ros.model.pixart import MergePixArt
+from merge_ros.runtime.graph import DepthGraph
 
-def count_flops(run: Callable[..., object], *inputs: Tensor) -> int:
-    """Floating-point operations of one call, a multiply-add being two: matrix products, convolutions and attention.
+
+@dataclass(frozen=True)
+class FoldingCounts:
+    """Of one image: the transformer with its converters before and after folding, and the whole folded frame.
+
+    Floating-point operations count a multiply-add as two.
+    """
+
+    unfolded_flops: int
+    folded_flops: int
+    frame_flops: int
+    unfolded_parameters: int
+    folded_parameters: int
+    frame_parameters: int
+
+
+def count_folding(network: MergePixArt, conditioning: Conditioning, graph: DepthGraph, side: int) -> FoldingCounts:
+    """Count at side x side pixels, with a VAE that shrinks 8-fold. Nothing is computed.
 
     Args:
-        run: a module or a function of one; on the device "meta" nothing is computed.
+        network: unfolded; on the device "meta" it needs no memory.
+        conditioning: of one token.
+        graph: the folded path.
     """
+    channels = graph.transformer.patch.in_channels
+    dtype = next(network.parameters()).dtype
+    latent = torch.zeros(1, channels, side // 8, side // 8, device="meta", dtype=dtype)
+    time = torch.zeros(1, dtype=torch.long, device="meta")
+    network = network.to("meta")
+    image = torch.zeros(1, side, side, 3, dtype=torch.uint8, device="meta")
+    own = latent.to(graph.transformer.patch.weight.dtype)
+    return FoldingCounts(
+        count_flops(lambda: network(latent, latent, time, conditioning)),
+        count_flops(lambda: _on_meta(graph.transformer, own)),
+        count_flops(lambda: _on_meta(graph, image)),
+        count_parameters(network),
+        count_parameters(graph.transformer),
+        count_parameters(graph),
+    )
+
+
+def count_flops(run: Callable[[], object]) -> int:
+    """Operations of one call: matrix products, convolutions and attention."""
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        run(*inputs)
+        run()
     return int(counter.get_total_flops())
 
 
 def count_parameters(*modules: nn.Module) -> int:
-    """Numbers in all parameters and buffers, shared ones once."""
-    tensors = {id(tensor): tensor for module in modules for tensor in (*module.parameters(), *module.buffers())}
-    return sum(tensor.numel() for tensor in tensors.values())
+    """Numbers in all parameters, shared ones once."""
+    parameters = {id(tensor): tensor for module in modules for tensor in module.parameters()}
+    return sum(tensor.numel() for tensor in parameters.values())
+
+
+def graph_flops(graph: DepthGraph, shape: tuple[int, int, int]) -> int:
+    """Operations of the folded path for images of (batch, height, width)."""
+    image = torch.zeros(*shape, 3, dtype=torch.uint8, device="meta")
+    return count_flops(lambda: _on_meta(graph, image))
+
+
+def _on_meta(module: nn.Module, value: Tensor) -> object:
+    """A call with weights that have no memory; the module keeps its own."""
+    weights = {name: tensor.to("meta") for name, tensor in module.state_dict(keep_vars=True).items()}
+    return functional_call(module, weights, (value,))

@@ -22,7 +22,7 @@ from merge_ros.runtime.exported import INPUT, OUTPUT, ExportedModel, check_size
 from merge_ros.runtime.graph import DepthGraph, fold_checkpoint
 
 OPSET = 20  # the newest that ONNX Runtime, OpenVINO and TensorRT 10 all read
-OPSETS = (18, 20, 23)  # 18: TensorRT 8.6; 23: with `Attention`, for TensorRT from 10.14 and TensorRT-RTX
+OPSETS = (18, 20)  # 18: for TensorRT 8.6
 MAX_BATCH = 64
 MAX_SIDE = 256  # in grid units
 PROTOBUF_LIMIT = 2**31 - 2**20  # bytes of a message, less some room for the graph (protobuf.dev/programming-guides)

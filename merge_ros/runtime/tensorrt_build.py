@@ -4,7 +4,7 @@ The releases differ where it counts, and each difference stands here once:
 
 - Networks are strongly typed: layers compute in the types of the graph, so an fp16 file gives an fp16 engine. 10.x and
   RTX are told so when the network is made; 11.x knows nothing else, and may have no flag for it; 8.6 cannot, and is
-  given the FP16 flag with the order to obey the types in the graph (docs.nvidia.com/deeplearning/tensorrt, the migration
+  given the FP16 flag with the order to obey the types in the graph (docs.nvidia.com/deeplearning/tensorrt, migration
   guides 8x-to-10x and 10x-to-11x).
 - 8.6 must be told that the batch is explicit; later ones ignore or lack that flag.
 - TensorRT-RTX compiles without a GPU for the architectures it is given, and must not be asked for a timing cache: that
@@ -66,17 +66,12 @@ def import_tensorrt(backend: str) -> Any:
 
 
 def opset(trt: Any) -> int:
-    """The ONNX operator set that this release reads and runs best.
+    """The ONNX operator set that this release reads: 8.6 knows no `Gelu` (opset 20).
 
-    8.6 knows no `Gelu` (opset 20); `Attention` (opset 23) came to the parser in 10.14 (its release notes), and
-    TensorRT-RTX 1.7 has it.
+    Not 23, although releases from 10.14 on parse its `Attention`: TensorRT-RTX 1.7 builds that only where it has one kernel
+    for it, and fails on a head of 8 channels. It finds the pattern of attention in the simpler operators by itself.
     """
-    if _is_rtx(trt):
-        return 23
-    version = _version(trt)
-    if version < (10, 0):
-        return 18
-    return 23 if version >= (10, 14) else 20
+    return 20 if _strongly_typed(trt) else 18
 
 
 def build_plan(trt: Any, onnx_file: Path, options: BuildOptions, timing_cache: Path | None = None) -> bytes:

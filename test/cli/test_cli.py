@@ -43,7 +43,7 @@ def test_help_teaches_without_loading_torch() -> None:
 
 
 def test_a_folder_of_images(images: Path, random_model: Path, tmp_path: Path) -> None:
-    result = _merge_ros("depth", images, "--out", tmp_path, "--model", random_model)
+    result = _merge_ros("depth", images, "--out", tmp_path, "--model", random_model, "--backend", "torch")
     assert result.returncode == 0, result.stderr
     assert "3 of 3 images" in result.stdout
     depth = np.load(tmp_path / "hall" / "a_depth.npy")
@@ -55,7 +55,7 @@ def test_a_folder_of_images(images: Path, random_model: Path, tmp_path: Path) ->
 
 def test_metres_and_a_cloud(images: Path, random_model: Path, tmp_path: Path) -> None:
     scale = ["--scale-source", "fixed", "--scale", 4, "--shift", 0.5, "--hfov", 70]
-    result = _merge_ros("depth", images / "a.png", "--out", tmp_path, "--model", random_model, *scale)
+    result = _merge_ros("depth", images / "a.png", "--out", tmp_path, "--model", random_model, "--backend", "torch", *scale)
     assert result.returncode == 0, result.stderr
     depth = np.load(tmp_path / "a_depth.npy")
     assert 0.5 <= depth.min() < depth.max() <= 4.5
@@ -67,7 +67,7 @@ def test_metres_and_a_cloud(images: Path, random_model: Path, tmp_path: Path) ->
 def test_one_bad_image_does_not_stop_the_others(images: Path, random_model: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(images, tmp_path / "in"))
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff garbage")
-    result = _merge_ros("depth", folder, "--out", tmp_path / "out", "--model", random_model)
+    result = _merge_ros("depth", folder, "--out", tmp_path / "out", "--model", random_model, "--backend", "torch")
     assert result.returncode == 1
     assert "broken.jpg" in result.stderr
     assert "3 of 4 images" in result.stdout

@@ -30,7 +30,7 @@ class DemoProcess:
         self.out = out
         self.mark = uuid.uuid4().hex
         out.parent.mkdir(parents=True, exist_ok=True)
-        fixed = ("--scale-source", "fixed", "--scale", "4", "--shift", "0.5")
+        fixed = ("--backend", "torch", "--scale-source", "fixed", "--scale", "4", "--shift", "0.5")
         # A random model does not see the floor: the scale is given.
         environment = {name: value for name, value in os.environ.items() if name != "ROS_DOMAIN_ID"}
         self.process = subprocess.Popen(

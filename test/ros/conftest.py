@@ -245,7 +245,8 @@ def start_node(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
     def start(code: str = NODE, name: str = "merge", **parameters: Any) -> DepthNodeHandle:
         arguments = ["--ros-args", "-r", f"__node:={name}"]
-        for parameter, value in parameters.items():
+        # Other engines would first have to export a model that was made for the test.
+        for parameter, value in ({"backend": "torch"} | parameters).items():
             arguments += ["-p", f"{parameter}:={value}"]
         log = tmp_path_factory.mktemp("node") / "output.txt"
         process = NodeProcess([sys.executable, "-c", code, *arguments], log, {"ROS_DOMAIN_ID": str(graph.domain)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -144,10 +143,10 @@ def test_11_has_no_flag_for_what_it_always_does() -> None:
 
 
 def test_operator_sets() -> None:
-    versions = {"8.6.2": 18, "10.3.0": 20, "10.13.3": 20, "10.14.1": 23, "11.0.0": 23}
+    versions = {"8.6.2": 18, "10.3.0": 20, "11.0.0": 20}
     for version, expected in versions.items():
         assert opset(SimpleNamespace(__name__="tensorrt", __version__=version)) == expected
-    assert opset(SimpleNamespace(__name__="tensorrt_rtx", __version__="1.7.1.116")) == 23
+    assert opset(SimpleNamespace(__name__="tensorrt_rtx", __version__="1.7.1.116")) == 20
 
 
 @pytest.mark.parametrize(("stored", "read"), [(None, b""), (b"good", b"good"), (b"foreign", b""), (b"rotten", b"")])
@@ -174,7 +173,7 @@ def test_a_missing_package_is_named() -> None:
         try:
             import_tensorrt(backend)
         except MissingDependencyError as error:
-            assert f"merge_ros[{backend}]" in str(error)  # noqa: PT017
+            assert f"merge_ros[{backend}]" in str(error)
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +191,7 @@ def half(random_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from merge_ros.runtime.export import ExportOptions, export_onnx
 
     path = tmp_path_factory.mktemp("half") / "depth.onnx"
-    export_onnx(load_checkpoint(str(random_model)), path, ExportOptions("fp16", opset=23))
+    export_onnx(load_checkpoint(str(random_model)), path, ExportOptions("fp16"))
     return path
 
 
@@ -212,7 +211,7 @@ def test_compiled_ahead_of_time_and_kept(rtx: Any, half: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        (BuildOptions((1, 48, 64), "fp16", targets=("sm42",)), ConfigurationError, "allowed: sm120, .*sm75"),
+        (BuildOptions((1, 48, 64), "fp16", targets=("sm42",)), ConfigurationError, "allowed: .*sm75.*sm120"),
         (BuildOptions((1, 48, 60), "fp16", targets=("sm89",)), BackendError, "cannot build"),
     ],
 )
@@ -233,7 +232,7 @@ def test_without_a_gpu_the_engine_says_so(half: Path, backend: str) -> None:
         pytest.skip("there is a GPU here")
     pytest.importorskip(backend)
     pytest.importorskip("cuda.bindings", reason="cuda-bindings is not installed")
-    with pytest.raises(BackendError, match="cudaGetDeviceCount failed|the driver shows 0"):
+    with pytest.raises(BackendError, match=r"cudaGetDeviceCount failed|the driver shows 0"):
         load_engine(EstimatorSettings(model=str(half), backend=backend))
 
 

@@ -99,7 +99,7 @@ def test_a_changed_backbone_is_noticed(
 def test_trained_folder_is_a_model(trained: Path) -> None:
     config = json.loads((trained / "model" / "depth_converters" / "config.json").read_text())
     assert (config["prediction_type"], config["depth_timestep"], config["num_inference_steps"]) == ("sample", 50, 1)
-    estimator = DepthEstimator(EstimatorSettings(model=str(trained / "model")))
+    estimator = DepthEstimator(EstimatorSettings(model=str(trained / "model"), backend="torch"))
     depth = estimator(np.full((48, 80, 3), 128, np.uint8))
     assert depth.shape == (48, 80)
     assert np.isfinite(depth).all()
