@@ -56,6 +56,7 @@ THIRD_PARTIES = {
     "onnxruntime": ("onnxruntime", None, ("runtime",)),
     "onnxscript": ("onnxscript", None, ("runtime",)),
     "openvino": ("openvino", None, ("runtime",)),
+    "matplotlib": ("matplotlib", None, ("cli/benchmark",)),
     "mujoco": ("mujoco", None, ("simulation",)),
     "PIL": ("pillow", "python3-pil", ("demo",)),
     "rosbags": ("rosbags", None, ("demo",)),

@@ -68,13 +68,23 @@ def count_parameters(*modules: nn.Module) -> int:
     return sum(tensor.numel() for tensor in parameters.values())
 
 
-def graph_flops(graph: DepthGraph, shape: tuple[int, int, int]) -> int:
-    """Operations of the folded path for images of (batch, height, width)."""
-    image = torch.zeros(*shape, 3, dtype=torch.uint8, device="meta")
-    return count_flops(lambda: _on_meta(graph, image))
+def stage_flops(graph: DepthGraph, shape: tuple[int, int, int]) -> dict[str, int]:
+    """Operations of the folded path for images of (batch, height, width): encoder, transformer, decoder, and all."""
+    batch, height, width = shape
+    parts: dict[str, int] = {}
+    with torch.device("meta"):
+        image = torch.zeros(batch, height, width, 3, dtype=torch.uint8)
+        pixels = torch.zeros(batch, 3, height, width, dtype=graph.transformer.patch.weight.dtype)
+    latents: list[Tensor] = []
+    parts["encoder"] = count_flops(lambda: latents.append(_on_meta(graph.encoder, pixels)))
+    parts["transformer"] = count_flops(lambda: _on_meta(graph.transformer, latents[0]))
+    parts["decoder"] = count_flops(lambda: _on_meta(graph.decoder, latents[0]))
+    parts["frame"] = count_flops(lambda: _on_meta(graph, image))
+    return parts
 
 
-def _on_meta(module: nn.Module, value: Tensor) -> object:
+def _on_meta(module: nn.Module, value: Tensor) -> Tensor:
     """A call with weights that have no memory; the module keeps its own."""
     weights = {name: tensor.to("meta") for name, tensor in module.state_dict(keep_vars=True).items()}
-    return functional_call(module, weights, (value,))
+    result: Tensor = functional_call(module, weights, (value,))
+    return result
