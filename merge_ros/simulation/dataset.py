@@ -3,7 +3,7 @@
 Layout:
 
     dataset.json                 the settings
-    frames.jsonl                 one line per frame: name, seed, kind of view, caption, intrinsics, camera height, pitch, roll
+    frames.jsonl                 one line per frame: name, seed, kind, caption, intrinsics, camera height, pitch, roll
     rgb/NAME.jpg                 8-bit colour
     depth/NAME.png               16-bit millimetres along the optical axis, 0 = unknown or beyond 65 m
 """

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from merge_ros.geometry.camera import Camera
+from merge_ros.simulation.normals import normals_from_depth
 
 
 @dataclass(frozen=True)
@@ -33,3 +35,8 @@ class Frame:
     camera_roll: float
     pose: NDArray[np.float64]
     caption: str
+
+    @cached_property
+    def normals(self) -> NDArray[np.float32]:
+        """[height, width, 3], unit length, in the optical frame and facing the camera; computed when asked for."""
+        return normals_from_depth(self.depth, self.camera)

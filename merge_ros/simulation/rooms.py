@@ -18,7 +18,7 @@ from merge_ros.simulation.surroundings import (
     wall_surface,
     wall_words,
 )
-from merge_ros.simulation.walls import Wall, build_side_room, build_shell, cut_openings
+from merge_ros.simulation.walls import Wall, build_shell, build_side_room, cut_openings
 
 SIZES = {  # kind: probability, length, width, height in metres, things per square metre
     "room": (0.56, (3.0, 8.0), (2.6, 6.5), (2.3, 3.3), (0.15, 0.75)),

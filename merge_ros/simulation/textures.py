@@ -133,7 +133,7 @@ def stones(rng: np.random.Generator, base: Colour, other: Colour) -> Image:
     """Slabs of random outline: each pixel belongs to the nearest of some points, with joints between them."""
     points = rng.uniform(0, SIDE, (14, 2))
     offsets = np.array([(y, x) for y in (-SIDE, 0, SIDE) for x in (-SIDE, 0, SIDE)])
-    grid = np.stack(np.mgrid[0:SIDE:2, 0:SIDE:2], -1).astype(np.float32)
+    grid = np.moveaxis(np.mgrid[0:SIDE:2, 0:SIDE:2], 0, -1).astype(np.float32)
     around = (points[None] + offsets[:, None]).reshape(-1, 2).astype(np.float32)
     distance = np.linalg.norm(grid[:, :, None] - around, axis=-1)
     nearest = np.partition(distance, 1, axis=-1)[..., :2]

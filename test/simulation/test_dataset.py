@@ -12,10 +12,12 @@ from merge_ros.errors import ConfigurationError, DatasetError
 pytest.importorskip("mujoco", reason="rendering needs the extra 'sim'")
 
 from merge_ros.simulation.dataset import make_dataset, read_index
+from merge_ros.simulation.kinds import VIEW_KINDS, kind_of, scene_views
 from merge_ros.simulation.photometric import Photometric, photograph
 from merge_ros.simulation.views import room_views
 
 SIZE = (64, 48)
+MIX = {"robot": 0.5, "wide": 0.2, "asset": 0.3}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -32,7 +34,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_layout_and_truth(whole: Path) -> None:
     records = read_index(whole)
     assert [record["name"] for record in records][:2] == ["00000040_0", "00000040_1"]
-    truth = room_views(40, 2, SIZE)[0]
+    kinds = {record["seed"]: record["kind"] for record in records}
+    assert kinds == {seed: kind_of(seed, MIX) for seed in kinds}
+    truth = scene_views(40, 2, SIZE, kinds[40])[0]
     stored = cv2.imread(str(whole / "depth" / "00000040_0.png"), cv2.IMREAD_UNCHANGED)
     assert stored.dtype == np.uint16
     assert np.abs(stored / 1000 - truth.depth).max() <= 0.0006
@@ -57,6 +61,18 @@ def test_other_settings_do_not_mix(whole: Path) -> None:
         make_dataset(whole, 8, (32, 32), seed=40, workers=1, views_per_room=2, progress=False)
 
 
+def test_only_the_kinds_asked_for(tmp_path: Path) -> None:
+    make_dataset(tmp_path, 3, SIZE, workers=1, views_per_room=1, kinds={"asset": 1}, progress=False)
+    assert [record["kind"] for record in read_index(tmp_path)] == ["asset"] * 3
+    assert set(json.loads((tmp_path / "dataset.json").read_text())["kinds"]) == set(VIEW_KINDS)
+
+
+def test_pictures_are_never_black_or_burnt_out(tmp_path: Path) -> None:
+    make_dataset(tmp_path, 12, SIZE, workers=1, views_per_room=2, kinds={"wide": 1}, progress=False)
+    for path in (tmp_path / "rgb").iterdir():
+        assert 20 < cv2.imread(str(path)).mean() < 240
+
+
 def test_bad_calls_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="count=0"):
         make_dataset(tmp_path, 0)
@@ -71,10 +87,23 @@ def test_photographs_differ_but_stay_the_same_scene() -> None:
     assert not np.array_equal(first, photograph(clean, np.random.default_rng(2)))
     assert np.corrcoef(first.ravel(), clean.ravel())[0, 1] > 0.8
     perfect = Photometric(exposure=0, gamma=0, colour_cast=0, blur=0, noise=0, jpeg_quality=(100, 100))
+    grey = Photometric(exposure=0, gamma=0, colour_cast=0, saturation=1, blur=0, noise=0, jpeg_quality=(100, 100))
+    spread = [np.ptp(photograph(clean, np.random.default_rng(seed), grey), axis=2).mean() for seed in range(8)]
+    assert min(spread) < np.ptp(clean, axis=2).mean() < max(spread)
+    corners = Photometric(exposure=0, gamma=0, colour_cast=0, vignette=0.9, blur=0, noise=0, jpeg_quality=(100, 100))
+    white = photograph(np.full_like(clean, 250), np.random.default_rng(1), corners)
+    assert white[0, 0, 0] < white[24, 32, 0] - 20
     # What is left is the colour of JPEG, which is stored at half resolution: much at 64x48.
     assert np.abs(photograph(clean, np.random.default_rng(1), perfect).astype(int) - clean).mean() < 5
 
 
 def test_settings_are_stored(whole: Path) -> None:
     stored = json.loads((whole / "dataset.json").read_text())
-    assert stored == {"size": [64, 48], "seed": 40, "views_per_room": 2, "photometric": True}
+    assert stored == {
+        "size": [64, 48],
+        "seed": 40,
+        "views_per_room": 2,
+        "photometric": True,
+        "kinds": MIX,
+        "evaluation_ranges": False,
+    }
