@@ -39,7 +39,7 @@ MAY_IMPORT = {
 # apt can install) and the parts of the package that may import it; None: all of them, and it must come with the base
 # installation.
 ROS_PARTS = ("ros", "demo")
-TORCH_PARTS = ("model", "runtime", "training", "evaluation/parity")
+TORCH_PARTS = ("model", "runtime", "training", "evaluation/parity", "evaluation/prompts")
 THIRD_PARTIES = {
     "cv2": ("opencv-python-headless", "python3-opencv", None),
     "numpy": ("numpy", "python3-numpy", None),
@@ -73,8 +73,9 @@ THIRD_PARTIES = {
         "rclpy",
         "sensor_msgs",
         "std_msgs",
+        "std_srvs",
     )
-}
+} | {"tf2_ros": (None, "tf2_ros_py", ROS_PARTS)}
 
 
 def imported(source: Path) -> Iterator[str]:

@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from merge_ros.cli.options import add_model_options, estimator_settings
-from merge_ros.config import SCALE_SOURCES, OutputSettings, ScaleSettings
-from merge_ros.errors import ConfigurationError, InputError, MergeError
+from merge_ros.config import OutputSettings, ScaleSettings
+from merge_ros.errors import ConfigurationError, InputError, MergeError, ScaleError
 from merge_ros.estimator import DepthEstimator
 from merge_ros.files import atomic_write
+from merge_ros.geometry.alignment import Affine
 from merge_ros.geometry.camera import Camera
 from merge_ros.geometry.depth import clip_range, colourise
 from merge_ros.geometry.pointcloud import back_project, write_ply
-from merge_ros.scale import make_scale_source
+from merge_ros.scale import make_reference
 
+SINGLE_IMAGE_SOURCES = ("none", "fixed", "ground_plane")  # the others need a sensor beside the camera
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 DESCRIPTION = """\
@@ -51,7 +53,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--out", type=Path, required=True, help="folder for the results; made if missing")
     add_model_options(parser)
     scale = parser.add_argument_group("metric scale")
-    scale.add_argument("--scale-source", choices=SCALE_SOURCES, default=defaults.source, help="(%(default)s)")
+    scale.add_argument("--scale-source", choices=SINGLE_IMAGE_SOURCES, default=defaults.source, help="(%(default)s)")
     scale.add_argument("--scale", type=float, default=defaults.scale, help="metres per unit, for 'fixed'")
     scale.add_argument("--shift", type=float, default=defaults.shift, help="metres at relative depth 0, for 'fixed'")
     scale.add_argument(
@@ -125,11 +127,7 @@ def _one_image(
     if settings.source == "none":
         _write_depth(target, depth, 0.0, 1.0)
         return
-    # A fixed scale does not look at the camera; any will do.
-    source = make_scale_source(settings)
-    affine = source.update(depth, camera or Camera.from_fov(width, height, 1.0), stamp=0.0)
-    if affine is None:
-        raise InputError(f"no metric scale: {source.reason}")
+    affine = _metric_scale(settings, depth, camera)
     limits = OutputSettings()
     metres = clip_range(affine.apply(depth), limits.near, limits.far)
     finite = metres[np.isfinite(metres)]
@@ -138,6 +136,21 @@ def _one_image(
     if camera is not None:
         with atomic_write(_beside(target, "_cloud.ply")) as temporary:
             write_ply(temporary, back_project(metres, camera), rgb)
+
+
+def _metric_scale(settings: ScaleSettings, depth: NDArray[np.float32], camera: Camera | None) -> Affine:
+    """By this image alone: a single image has no frames before it that could confirm anything."""
+    if settings.source == "fixed":
+        return Affine(settings.scale, settings.shift)
+    if camera is None:
+        raise InputError(f"scale source {settings.source!r} needs the camera's field of view")
+    try:
+        affine = make_reference(settings).read(depth, camera, frame="", stamp=0.0).affine()
+    except ScaleError as error:
+        raise InputError(f"no metric scale: {error}") from error
+    if affine is None:
+        raise InputError("no metric scale: the reference knows the depth at one place only")
+    return affine
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:

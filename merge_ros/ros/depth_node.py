@@ -13,6 +13,7 @@ from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
+from std_srvs.srv import Trigger
 
 from merge_ros.estimator import DepthEstimator
 from merge_ros.msg import DepthStatus
@@ -24,8 +25,11 @@ from merge_ros.ros.frame_report import FrameCounters, FrameEnded, FrameReport, s
 from merge_ros.ros.lifecycle import explained, refuse_impossible_transitions
 from merge_ros.ros.newest_frame import NewestFrameWorker
 from merge_ros.ros.outputs import DepthOutputs, topic_qos
-from merge_ros.ros.parameters import NodeParameters
+from merge_ros.ros.parameters import NodeParameters, NodeSettings
 from merge_ros.ros.process import run_node
+from merge_ros.ros.scale_inputs import ScaleInputs
+from merge_ros.ros.transforms import TfTransforms
+from merge_ros.scale import ScaleLock
 
 WARM_UP_SIZE = (640, 480)  # pixels; the camera's own size is not known before its first image
 DIAGNOSTICS_PERIOD = 1.0  # seconds
@@ -58,10 +62,14 @@ class DepthNode(LifecycleNode):
         self._configured: Configured | None = None
         self._worker = NewestFrameWorker[Frame](self._process, self._replaced, self._report_error)
         self._inputs: list[Any] = []
+        self._scale_inputs: ScaleInputs | None = None
+        self._transforms: TfTransforms | None = None
+        self._camera_frame = ""
         self._settings = NodeParameters(self, lambda: self._configured is not None, self._change_settings)
         self._health = NodeHealth(self.resolve_topic_name("image"))
         self._diagnosed = time.monotonic()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_service(Trigger, "~/calibrate", self._calibrate)
         # On a steady clock, to speak also while simulated time stands still.
         self.create_timer(DIAGNOSTICS_PERIOD, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -72,7 +80,9 @@ class DepthNode(LifecycleNode):
         self.get_logger().info(f"loading {settings.estimator.model}")
         estimator = DepthEstimator(settings.estimator)
         estimator.warm_up(*WARM_UP_SIZE)
-        self._configured = Configured(estimator, DepthPipeline(estimator, settings), DepthOutputs(self))
+        self._configured = Configured(
+            estimator, DepthPipeline(estimator, settings, self._transforms_for(settings)), DepthOutputs(self)
+        )
         self._health.counters = FrameCounters()
         self._health.model = estimator.description
         self._health.state = "inactive"
@@ -89,6 +99,7 @@ class DepthNode(LifecycleNode):
             self.create_subscription(Image, "image", self._on_image, **newest_only),
             self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, **newest_only),
         ]
+        self._listen_for_scale()
         self._health.active_since = time.monotonic()
         self._health.state = "active"
         self.get_logger().info(f"listening to {self._health.image_topic}")
@@ -125,6 +136,9 @@ class DepthNode(LifecycleNode):
             self._configured.outputs.destroy()
             self._configured.estimator.close()
             self._configured = None
+        if self._transforms is not None:
+            self._transforms.close()
+            self._transforms = None
         self._health.model, self._health.warning = "", ""
         self._health.state = "unconfigured"
 
@@ -137,9 +151,48 @@ class DepthNode(LifecycleNode):
         for subscription in self._inputs:
             self.destroy_subscription(subscription)
         self._inputs.clear()
+        if self._scale_inputs is not None:
+            self._scale_inputs.destroy()
+            self._scale_inputs = None
         self._worker.stop()
 
+    def _transforms_for(self, settings: NodeSettings) -> TfTransforms | None:
+        """TF when the settings ask for it; listened to until cleanup from then on."""
+        if settings.scale.needs_tf and self._transforms is None:
+            self._transforms = TfTransforms(self)
+        return self._transforms
+
+    def _listen_for_scale(self) -> None:
+        """Subscribe to what the scale's source needs, and to nothing else."""
+        if self._scale_inputs is not None:
+            self._scale_inputs.destroy()
+            self._scale_inputs = None
+        if self._configured is not None:
+            pipeline = self._configured.pipeline
+            self._scale_inputs = ScaleInputs(
+                self,
+                pipeline.settings.scale,
+                pipeline.scale,
+                pipeline.newest_info,
+                lambda: self._camera_frame,
+                self._transforms,
+            )
+
+    def _calibrate(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Forget the metric scale and search for it again."""
+        scale = self._configured.pipeline.scale if self._configured is not None else None
+        if isinstance(scale, ScaleLock):
+            scale.restart()
+            response.success, response.message = True, "searching for the metric scale from the next frame on"
+        elif scale is None:
+            response.message = f"the node is {self._health.state}: configure it first"
+        else:
+            source = self._settings.settings().scale.source
+            response.message = f"scale_source is {source!r}: there is nothing to calibrate"
+        return response
+
     def _on_image(self, image: Image) -> None:
+        self._camera_frame = image.header.frame_id
         self._health.last_image = time.monotonic()
         self._health.counters.receive(image.width, image.height)
         self._worker.offer(Frame(image, time.perf_counter()))
@@ -192,7 +245,10 @@ class DepthNode(LifecycleNode):
 
     def _change_settings(self) -> None:
         if self._configured is not None:
-            self._configured.pipeline.change(self._settings.settings())
+            settings = self._settings.settings()
+            renewed = self._configured.pipeline.change(settings, self._transforms_for(settings))
+            if renewed and self._scale_inputs is not None:
+                self._listen_for_scale()
 
     def _diagnose(self) -> None:
         now = time.monotonic()

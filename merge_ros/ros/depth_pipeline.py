@@ -18,7 +18,7 @@ from merge_ros.ros.camera_info import RecentInfos, camera_for_image, resolve
 from merge_ros.ros.conversions import Rgb, image_to_rgb, stamp_nanoseconds
 from merge_ros.ros.frame_report import FrameReport
 from merge_ros.ros.parameters import NodeSettings
-from merge_ros.scale import ScaleSource, make_scale_source
+from merge_ros.scale import Scale, ScaleState, Transforms, make_scale
 
 Depth = NDArray[np.float32]
 
@@ -44,7 +44,7 @@ class _Live:
     """What may change between two frames, swapped as one: no frame sees half of a change."""
 
     settings: NodeSettings
-    scale: ScaleSource
+    scale: Scale
 
 
 class DepthPipeline:
@@ -55,26 +55,49 @@ class DepthPipeline:
     Args:
         estimator: [H, W, 3] uint8 to [H, W] relative depth.
         settings: of the node.
+        transforms: knows the robot's frames, for settings that ask for TF.
+
+    Raises:
+        ConfigurationError: the settings ask for TF, and `transforms` is None.
     """
 
-    def __init__(self, estimator: Callable[[Rgb], Depth], settings: NodeSettings) -> None:
+    def __init__(
+        self, estimator: Callable[[Rgb], Depth], settings: NodeSettings, transforms: Transforms | None = None
+    ) -> None:
         self._estimator = estimator
         self._infos = RecentInfos()
-        self._live = _Live(settings, make_scale_source(settings.scale))
+        self._live = _Live(settings, make_scale(settings.scale, transforms))
 
     @property
     def settings(self) -> NodeSettings:
         """Those that the next frame will see."""
         return self._live.settings
 
-    def change(self, settings: NodeSettings) -> None:
-        """Take new settings from the next frame on; the scale starts afresh only when its own settings differ."""
+    @property
+    def scale(self) -> Scale:
+        """Where the metres of the next frame come from."""
+        return self._live.scale
+
+    def change(self, settings: NodeSettings, transforms: Transforms | None = None) -> bool:
+        """Take new settings from the next frame on; the scale starts afresh only when its own settings differ.
+
+        Returns:
+            Whether the scale is a new one.
+
+        Raises:
+            ConfigurationError: the settings ask for TF, and `transforms` is None.
+        """
         same = settings.scale == self._live.settings.scale
-        self._live = _Live(settings, self._live.scale if same else make_scale_source(settings.scale))
+        self._live = _Live(settings, self._live.scale if same else make_scale(settings.scale, transforms))
+        return not same
 
     def add_info(self, info: CameraInfo) -> None:
         """Remember a camera info for the frames that it belongs to."""
         self._infos.add(info)
+
+    def newest_info(self) -> CameraInfo | None:
+        """The camera info that came last, None when none has come."""
+        return self._infos.newest()
 
     def __call__(self, image: Image, age: float, report: FrameReport) -> DepthResult:
         """Work on one frame.
@@ -110,11 +133,14 @@ class DepthPipeline:
             report.note(DepthStatus.INVALID_CAMERA_INFO, str(error))
             return None
 
-        affine = live.scale.update(relative, camera, stamp_nanoseconds(image.header.stamp) * 1e-9)
+        stamp = stamp_nanoseconds(image.header.stamp) * 1e-9
+        report.scale = live.scale.update(relative, camera, image.header.frame_id, stamp)
+        affine = report.scale.affine
         if affine is None:
-            report.note(DepthStatus.NO_METRIC_SCALE, live.scale.reason, expected=live.scale.name == "none")
+            wanted = report.scale.state != ScaleState.NONE
+            name = f"{report.scale.state.name}: " if wanted else ""
+            report.note(DepthStatus.NO_METRIC_SCALE, f"{name}{report.scale.reason}", expected=not wanted)
             return None
-        report.affine = affine
         output = live.settings.output
         return Metric(clip_range(affine.apply(relative), output.near, output.far), camera, info)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from merge_ros.msg import DepthStatus
-from merge_ros.ros.frame_report import CODE_NAMES, STAGES, FrameCounters, FrameReport
+from merge_ros.ros.frame_report import CODE_NAMES, STAGES, FrameCounters, FrameReport, scale_values
+from merge_ros.scale import ScaleState
 
 SILENT_AFTER = 3.0  # seconds without an image, while active
 
@@ -77,6 +79,8 @@ class NodeHealth:
             return DiagnosticStatus.WARN, f"no image on {self.image_topic} for {silent:.0f} s"
         if self.warning:
             return DiagnosticStatus.WARN, self.warning
+        if self.last is not None and self.last.scale is not None and self.last.scale.state == ScaleState.HOLDING:
+            return DiagnosticStatus.WARN, f"metric scale HOLDING: {self.last.scale.reason}"
         remark = f"; {worst.text}" if worst is not None and worst.text else ""
         return DiagnosticStatus.OK, f"{rate:.1f} depth maps per second{remark}"
 
@@ -96,10 +100,19 @@ class NodeHealth:
         values |= {name: str(counters.by_code[code]) for code, name in CODE_NAMES.items()}
         values["warning"] = self.warning
         if last is not None:
-            values["scale"] = f"{last.affine.scale:.4f}" if last.affine else "unknown"
-            values["shift"] = f"{last.affine.shift:.4f}" if last.affine else "unknown"
+            values |= _scale(last)
             values |= {f"latency_{stage}_ms": f"{last.milliseconds.get(stage, float('nan')):.2f}" for stage in STAGES}
         return values
+
+
+def _scale(report: FrameReport) -> dict[str, str]:
+    values = scale_values(report.scale)
+    told = {
+        "scale_state": ScaleState(values.pop("scale_state")).name,
+        "scale_reason": values.pop("scale_reason"),
+        "metric": str(values.pop("metric")),
+    }
+    return told | {name: "unknown" if math.isnan(value) else f"{value:.4f}" for name, value in values.items()}
 
 
 def _level(report: FrameReport) -> bytes:

@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from std_msgs.msg import Header
 
 from merge_ros.errors import MergeError
-from merge_ros.geometry.alignment import Affine
 from merge_ros.msg import DepthStatus
+from merge_ros.scale import REPORTED_AT, ScaleEstimate
 
 STAGES = ("queue", "convert", "inference", "scale", "publish", "total")
 # Error code -> its name in DepthStatus, in lower case.
@@ -47,7 +48,7 @@ class FrameReport:
     code: int = DepthStatus.OK
     text: str = ""
     expected: bool = False  # the problem belongs to the settings or to newest-frame-wins: nothing to warn of
-    affine: Affine | None = None
+    scale: ScaleEstimate | None = None  # None: the frame ended before it was asked for
     estimated: bool = False  # relative depth is there
     unexpected: Exception | None = None  # an error that nobody raised on purpose
     milliseconds: dict[str, float] = field(default_factory=dict)
@@ -121,12 +122,31 @@ class FrameCounters:
             self.by_code[report.code] += 1
 
 
+def scale_values(estimate: ScaleEstimate | None) -> dict[str, Any]:
+    """The fields of a DepthStatus that tell of the metric scale."""
+    affine = reading = None
+    values: dict[str, Any] = {"scale_state": DepthStatus.SCALE_NONE, "scale_reason": ""}
+    sigma: tuple[float, ...] = (math.nan,) * len(REPORTED_AT)
+    unconfirmed = math.nan
+    if estimate is not None:
+        affine, reading, sigma, unconfirmed = estimate.affine, estimate.reading, estimate.sigma, estimate.unconfirmed
+        values = {"scale_state": int(estimate.state), "scale_reason": estimate.reason}
+    values["metric"] = affine is not None
+    values["scale"] = affine.scale if affine else math.nan
+    values["shift"] = affine.shift if affine else math.nan
+    values |= {f"sigma_{metres:.0f}m": value for metres, value in zip(REPORTED_AT, sigma, strict=True)}
+    values["reference_inliers"] = reading.inliers if reading else math.nan
+    values["reference_residual"] = reading.residual if reading else math.nan
+    values["reference_spread"] = reading.spread if reading else math.nan
+    values["unconfirmed_seconds"] = unconfirmed
+    return values
+
+
 def status_message(report: FrameReport, counters: FrameCounters, scale_source: str) -> DepthStatus:
     """The message for ~/status."""
-    status = DepthStatus(header=report.header, scale_source=scale_source, metric=report.affine is not None)
-    status.scale, status.shift = math.nan, math.nan
-    if report.affine is not None:
-        status.scale, status.shift = float(report.affine.scale), float(report.affine.shift)
+    status = DepthStatus(header=report.header, scale_source=scale_source)
+    for name, value in scale_values(report.scale).items():
+        setattr(status, name, value)
     for stage in STAGES:
         setattr(status, f"latency_{stage}_ms", report.milliseconds.get(stage, math.nan))
     status.frames_received, status.frames_processed = counters.received, counters.processed

@@ -23,6 +23,7 @@ from merge_ros.config import (
     StreamSettings,
 )
 from merge_ros.errors import ConfigurationError
+from merge_ros.ros.transforms import MissingTfError, require_tf
 
 # Parameters are named like the fields of the settings, except where the name would say too little alone.
 RENAMED = {("scale", "source"): "scale_source"}
@@ -42,15 +43,32 @@ DESCRIPTIONS = {
     "steps": "Denoising steps; 0: what the checkpoint was trained for.",
     "processing_pixels": "The image is scaled to about this many pixels first; 0: what the model was made for.",
     "threads": "CPU threads of the engine; 0: the engine's choice.",
-    "scale_source": "Where metres come from: none (relative depth only), fixed (scale and shift below), or "
-    "ground_plane (fitted to the floor in every frame, needs camera_height and camera_pitch).",
+    "scale_source": "Where metres come from: none (relative depth only), fixed (scale and shift below), ground_plane "
+    "(fitted to the floor, needs where the camera is), range (fitted to laser scans, clouds or ranges) or depth "
+    "(fitted to another depth image).",
     "scale": "Metres per unit of relative depth, above 0; for scale_source fixed.",
     "shift": "Metres at relative depth 0; for scale_source fixed.",
+    "camera_mounting": "Where height, pitch and roll of the camera come from, for scale_source ground_plane: "
+    "parameters, imu (camera_height, and gravity from the topic imu) or tf.",
     "camera_height": "Metres from the floor to the optical centre, above 0; for scale_source ground_plane.",
     "camera_pitch": "Radians that the optical axis points below the horizon; for scale_source ground_plane.",
     "camera_roll": "Radians about the optical axis, positive when the camera leans to its right; for scale_source "
     "ground_plane.",
-    "hold_seconds": "Seconds that the last good ground plane is kept when the floor is not seen.",
+    "ground_frame": "Frame with its origin on the floor and z up, for camera_mounting tf.",
+    "reference_pose": "Where the range sensor, depth camera or IMU is: parameters (reference_x to _yaw) or tf.",
+    "reference_x": "Metres of the reference sensor's frame before the camera's optical centre.",
+    "reference_y": "Metres of the reference sensor's frame to the left of the camera's optical centre.",
+    "reference_z": "Metres of the reference sensor's frame above the camera's optical centre.",
+    "reference_roll": "Radians of the reference sensor's frame about the camera's forward axis.",
+    "reference_pitch": "Radians of the reference sensor's frame about the camera's left axis.",
+    "reference_yaw": "Radians of the reference sensor's frame about the camera's upward axis.",
+    "reference_camera": "For scale_source depth: same (the depth image was taken by this camera) or own (by another "
+    "one, with reference/camera_info).",
+    "reference_max_age": "Seconds at most between the stamps of an image and of the reference.",
+    "lock_frames": "Frames with a good reading that it takes to lock the scale.",
+    "max_uncertainty": "One standard deviation of the range over the range, above which no metres are published.",
+    "hold_seconds": "Seconds that the scale is carried on when the reference fails.",
+    "search_seconds": "Seconds of search after which the scale counts as lost.",
     "near": "Metres; nearer depth is published as NaN. Smaller than far.",
     "far": "Metres; farther depth is published as +Inf.",
     "cloud_stride": "Pixels; every n-th pixel of every n-th row becomes a point.",
@@ -156,8 +174,12 @@ class NodeParameters:
 
         Raises:
             ConfigurationError: the values that the node was started with do not fit together.
+            MissingTfError: they ask for TF, which is not installed.
         """
-        return NodeSettings.from_values(self._values())
+        settings = NodeSettings.from_values(self._values())
+        if settings.scale.needs_tf:
+            require_tf()
+        return settings
 
     def _values(self) -> dict[str, Any]:
         return {name: self._node.get_parameter(name).value for name in PARAMETERS}
@@ -172,8 +194,9 @@ class NodeParameters:
                 reason=f"{', '.join(fixed)} cannot change while the node is configured; deactivate and clean up first",
             )
         try:
-            NodeSettings.from_values(present | wanted)
-        except ConfigurationError as error:
+            if NodeSettings.from_values(present | wanted).scale.needs_tf:
+                require_tf()
+        except (ConfigurationError, MissingTfError) as error:
             return SetParametersResult(successful=False, reason=str(error))
         except TypeError as error:  # rclpy checks types after this callback
             return SetParametersResult(successful=False, reason=f"wrong parameter type: {error}")

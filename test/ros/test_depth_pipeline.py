@@ -102,7 +102,7 @@ def test_without_a_usable_info_only_relative_depth_is_there(info: CameraInfo | N
         pipeline.add_info(info)
     result, report = run(pipeline)
     assert result.metric is None and result.relative.shape == (HEIGHT, WIDTH)
-    assert report.code == code and words in report.text and report.estimated and report.affine is None
+    assert report.code == code and words in report.text and report.estimated and report.scale is None
 
 
 def test_binning_and_region_of_interest_reach_the_published_info() -> None:
@@ -137,8 +137,12 @@ def test_the_ground_plane_gives_metres_once_floor_is_seen() -> None:
     pipeline.add_info(info_of(160, 120, k=[140.0, 0, 79.5, 0, 140.0, 59.5, 0, 0, 1]))
     blank, report = run(pipeline, picture(np.zeros((120, 160), np.float32)))
     assert blank.metric is None and report.code == DepthStatus.NO_METRIC_SCALE and not report.expected
-    assert report.text
-    result, report = run(pipeline, picture(relative))
+    assert "SEARCHING" in report.text and "usable samples" in report.text
+    states = []
+    for _ in range(3):
+        result, report = run(pipeline, picture(relative))
+        states.append(report.scale.state.name)
+    assert states == ["SEARCHING", "SEARCHING", "LOCKED"]
     assert report.code == DepthStatus.OK
     assert np.median(np.abs(result.metric.depth / truth - 1)) < 0.03
 

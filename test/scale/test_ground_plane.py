@@ -1,6 +1,5 @@
-"""Metric scale on analytic scenes: a floor, a wall and boxes, seen as a model would give them."""
+"""The floor of single frames on analytic scenes: a floor, a wall and boxes, seen as a model would give them."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,19 +7,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from merge_ros.config import ScaleSettings
-from merge_ros.errors import InputError
+from merge_ros.errors import ScaleError
 from merge_ros.geometry.alignment import Affine
 from merge_ros.geometry.camera import Camera
 from merge_ros.geometry.ground import ground_depth
-from merge_ros.scale import (
-    MAX_FLOOR_DEPTH,
-    MAX_GRAZING,
-    FixedScale,
-    GroundPlaneScale,
-    NoScale,
-    make_scale_source,
-)
+from merge_ros.scale.ground_plane import MAX_FLOOR_DEPTH, MAX_GRAZING, GroundPlane
+from merge_ros.scale.mounting import FixedMounting
+from merge_ros.scale.near_far import NearFar
 
 CAMERA = Camera.from_fov(160, 120, 1.25)
 
@@ -56,11 +49,11 @@ class Scene:
         low, high = np.quantile(self.depth, (0.02, 0.98))
         return Affine(float(high - low), float(low))
 
-    def source(self, **changes: float) -> GroundPlaneScale:
-        values = {"camera_height": self.height, "camera_pitch": self.pitch, "camera_roll": self.roll}
-        made = make_scale_source(ScaleSettings(source="ground_plane", **(values | changes)))
-        assert isinstance(made, GroundPlaneScale)
-        return made
+    def read(self, relative: np.ndarray, **changes: float) -> Affine:
+        place = {"height": self.height, "pitch": self.pitch, "roll": self.roll} | changes
+        affine = GroundPlane(FixedMounting(**place)).read(relative, CAMERA, "camera", 0.0).affine()
+        assert affine is not None
+        return affine
 
 
 def make_scene(
@@ -81,8 +74,7 @@ def make_scene(
     return Scene(depth, (ground == depth), height, pitch, roll)
 
 
-def scale_error(scene: Scene, found: Affine | None) -> float:
-    assert found is not None
+def scale_error(scene: Scene, found: Affine) -> float:
     return abs(found.scale / scene.true_affine().scale - 1)
 
 
@@ -102,9 +94,8 @@ def test_exact_relative_depth_gives_the_scale_within_3_percent(
     floor = scene.depth[scene.floor]
     assume(scene.share_in_reach > 0.3 and np.quantile(floor, 0.95) > 1.6 * np.quantile(floor, 0.05))
     relative = scene.relative()
-    found = scene.source().update(relative, CAMERA, 0.0)
+    found = scene.read(relative)
     assert scale_error(scene, found) <= 0.03
-    assert found is not None
     unsaturated = (relative > 0) & (relative < 1)
     np.testing.assert_allclose(found.apply(relative)[unsaturated], scene.depth[unsaturated], rtol=0.02)
 
@@ -113,17 +104,14 @@ def test_clutter_on_40_percent_of_the_floor_is_no_trouble() -> None:
     scenes = [make_scene(seed, boxes=16) for seed in range(200)]
     cluttered = [scene for scene in scenes if 0.4 <= scene.hidden <= 0.6]
     assert len(cluttered) >= 20
-    errors = [scale_error(scene, scene.source().update(scene.relative(), CAMERA, 0.0)) for scene in cluttered]
+    errors = [scale_error(scene, scene.read(scene.relative())) for scene in cluttered]
     assert max(errors) <= 0.03
 
 
 @pytest.mark.parametrize(("noise", "bound"), [(0.02, 0.03), (0.05, 0.06), (0.1, 0.1)])
 def test_noise_on_every_pixel(noise: float, bound: float) -> None:
     scenes = [make_scene(seed, boxes=5) for seed in range(30)]
-    errors = [
-        scale_error(scene, scene.source().update(scene.relative(noise, seed), CAMERA, 0.0))
-        for seed, scene in enumerate(scenes)
-    ]
+    errors = [scale_error(scene, scene.read(scene.relative(noise, seed))) for seed, scene in enumerate(scenes)]
     assert max(errors) <= bound
 
 
@@ -133,111 +121,62 @@ def test_a_table_over_the_floor_is_not_taken_for_it() -> None:
     depth = scene.depth.copy()
     depth[60:110, 20:150] = np.minimum(table, scene.depth)[60:110, 20:150]
     scene = Scene(depth, depth == scene.depth, 0.6, 0.25, 0.0)
-    assert scale_error(scene, scene.source().update(scene.relative(), CAMERA, 0.0)) <= 0.03
+    assert scale_error(scene, scene.read(scene.relative())) <= 0.03
 
 
 def test_a_wrong_height_scales_the_result_in_proportion() -> None:
     """Nothing in the image contradicts it, so this is the user's to get right."""
     scene = make_scene(1, boxes=3)
-    found = scene.source(camera_height=0.6 * 1.2).update(scene.relative(), CAMERA, 0.0)
-    assert found is not None
+    found = scene.read(scene.relative(), height=0.6 * 1.2)
     assert found.scale == pytest.approx(1.2 * scene.true_affine().scale, rel=0.03)
 
 
 def test_a_camera_that_looks_up_says_so() -> None:
     scene = make_scene(0, boxes=0)
-    source = scene.source(camera_pitch=-1.3)
-    assert source.update(scene.relative(), CAMERA, 0.0) is None
-    assert "no pixel looks at the floor" in source.reason
+    with pytest.raises(ScaleError, match="no pixel looks at the floor"):
+        scene.read(scene.relative(), pitch=-1.3)
 
 
 def test_a_wall_before_the_camera_is_refused_with_the_reason() -> None:
     depth = np.linspace(0.7, 0.9, 160)[None].repeat(120, 0)  # turned a little, hiding all floor
     scene = Scene(depth, np.zeros(depth.shape, bool), 0.6, 0.25, 0.0)
-    source = scene.source()
-    assert source.update(scene.relative(), CAMERA, 0.0) is None
-    assert "floor" in source.reason
+    with pytest.raises(ScaleError, match=r"floor|agree"):
+        scene.read(scene.relative())
 
 
 def test_noise_is_refused() -> None:
-    source = make_scene(0, boxes=0).source()
-    relative = np.random.default_rng(0).random((120, 160)).astype(np.float32)
-    assert source.update(relative, CAMERA, 0.0) is None
-    assert source.reason
+    with pytest.raises(ScaleError):
+        make_scene(0, boxes=0).read(np.random.default_rng(0).random((120, 160)).astype(np.float32))
 
 
 def test_constant_and_unknown_depth_are_refused() -> None:
-    source = make_scene(0, boxes=0).source()
     for value in (0.5, 0.0, np.nan):
-        assert source.update(np.full((120, 160), value, np.float32), CAMERA, 0.0) is None
-        assert source.reason
+        with pytest.raises(ScaleError):
+            make_scene(0, boxes=0).read(np.full((120, 160), value, np.float32))
 
 
 def test_a_floor_seen_over_a_short_range_is_refused() -> None:
     """Straight down the floor is at one depth: a line needs two."""
     scene = make_scene(0, boxes=0, pitch=1.5, wall=50.0)
-    source = scene.source()
-    assert source.update(scene.relative(), CAMERA, 0.0) is None
-    assert "1.4 times its nearest" in source.reason or "hardly varies" in source.reason
-
-
-def test_the_last_fit_is_held_for_hold_seconds_and_then_dropped() -> None:
-    scene = make_scene(0, boxes=2)
-    source = scene.source(hold_seconds=0.5)
-    blind = np.full((120, 160), 0.5, np.float32)
-    good = source.update(scene.relative(), CAMERA, 10.0)
-    assert good is not None
-    assert source.update(blind, CAMERA, 10.3) == good
-    assert source.reason == ""
-    assert source.update(blind, CAMERA, 10.5) == good
-    assert source.update(blind, CAMERA, 10.6) is None
-    assert source.reason
-    assert source.update(blind, CAMERA, 10.3) is None
-    assert source.update(scene.relative(), CAMERA, 10.8) == good
-
-
-def test_a_clock_that_jumps_back_and_a_reset_end_the_hold() -> None:
-    scene = make_scene(0, boxes=2)
-    blind = np.full((120, 160), 0.5, np.float32)
-    source = scene.source(hold_seconds=5.0)
-    source.update(scene.relative(), CAMERA, 100.0)
-    assert source.update(blind, CAMERA, 3.0) is None
-    source.update(scene.relative(), CAMERA, 4.0)
-    source.reset()
-    assert source.update(blind, CAMERA, 4.1) is None
+    with pytest.raises(ScaleError, match=r"times its nearest|hardly varies"):
+        scene.read(scene.relative())
 
 
 def test_the_camera_may_change_between_frames() -> None:
     scene = make_scene(0, boxes=0)
-    source = scene.source()
+    plane = GroundPlane(FixedMounting(scene.height, scene.pitch, scene.roll))
     small = scene.relative()
-    first = source.update(small, CAMERA, 0.0)
-    second = source.update(small.repeat(2, 0).repeat(2, 1), CAMERA.resized(320, 240), 0.1)
-    assert first is not None
-    assert second is not None
+    first = plane.read(small, CAMERA, "camera", 0.0).affine()
+    large = small.repeat(2, 0).repeat(2, 1)
+    second = plane.read(large, CAMERA.resized(320, 240), "camera", 0.1).affine()
     assert second.scale == pytest.approx(first.scale, rel=0.03)
 
 
-def test_none_and_fixed() -> None:
-    relative = np.zeros((120, 160), np.float32)
-    none = make_scale_source(ScaleSettings())
-    assert isinstance(none, NoScale)
-    assert none.update(relative, CAMERA, 0.0) is None
-    assert "relative depth" in none.reason
-    fixed = make_scale_source(ScaleSettings(source="fixed", scale=3.0, shift=0.4))
-    assert isinstance(fixed, FixedScale)
-    assert fixed.update(relative, CAMERA, 0.0) == Affine(3.0, 0.4)
-    assert fixed.reason == ""
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        ScaleSettings(),
-        ScaleSettings(source="fixed"),
-        ScaleSettings(source="ground_plane", camera_height=1.0, camera_pitch=math.radians(20)),
-    ],
-)
-def test_every_source_refuses_a_depth_map_of_another_size(settings: ScaleSettings) -> None:
-    with pytest.raises(InputError, match="camera needs"):
-        make_scale_source(settings).update(np.zeros((4, 5), np.float32), CAMERA, 0.0)
+def test_the_stated_error_grows_with_the_residual_and_beyond_the_floor() -> None:
+    scene = make_scene(3, boxes=3)
+    plane = GroundPlane(FixedMounting(scene.height, scene.pitch, scene.roll))
+    exact, noisy = (plane.read(scene.relative(noise), CAMERA, "camera", 0.0) for noise in (0.0, 0.05))
+    assert noisy.residual > 2 * exact.residual
+    assert np.trace(noisy.noise) > np.trace(exact.noise) and np.trace(noisy.bias) > np.trace(exact.bias)
+    believed = NearFar.unknown().fused(noisy)
+    assert believed.sigma(6.0) > 2 * believed.sigma(2.0)
