@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from merge_ros.errors import ConfigurationError, InputError, MissingDependencyError
 from merge_ros.geometry.camera import Camera
-from merge_ros.simulation.scene import Part, Scene
+from merge_ros.simulation.scene import Part, Scene, Vector
 
 NEAR, FAR = 0.03, 60.0  # metres: clipping planes
 LIBRARIES = {"egl": ("EGL", "libegl1"), "osmesa": ("OSMesa", "libosmesa6")}
@@ -127,6 +127,21 @@ class SceneRenderer:
         # the last part is such a mixture, and counts as background.
         ids = coded.astype(np.int64) @ np.array([1, 256, 65536])
         return depth.astype(np.float32), self._thing_of_part[np.where(ids < len(self._thing_of_part), ids, 0)]
+
+    def distances(self, origin: Vector, directions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How far it is to the nearest surface along some rays.
+
+        Args:
+            origin: of the rays in the world, metres.
+            directions: [n, 3] unit vectors.
+
+        Returns:
+            [n] metres; +inf where a ray meets nothing.
+        """
+        start, found = np.array(origin, np.float64), np.array([-1], np.int32)
+        ray = self._mujoco.mj_ray
+        hits = [ray(self._model, self._data, start, way, None, True, -1, found) for way in directions]
+        return np.array([distance if distance >= 0 else math.inf for distance in hits])
 
     def _render(self, pose: NDArray[np.float64], labels: bool) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         mujoco = self._mujoco
