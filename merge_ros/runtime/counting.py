@@ -85,6 +85,7 @@ def stage_flops(graph: DepthGraph, shape: tuple[int, int, int]) -> dict[str, int
 
 def _on_meta(module: nn.Module, value: Tensor) -> Tensor:
     """A call with weights that have no memory; the module keeps its own."""
-    weights = {name: tensor.to("meta") for name, tensor in module.state_dict(keep_vars=True).items()}
+    # Named once each; blocks that stand in several places stay tied.
+    weights = {name: tensor.to("meta") for name, tensor in (*module.named_parameters(), *module.named_buffers())}
     result: Tensor = functional_call(module, weights, (value,))
     return result

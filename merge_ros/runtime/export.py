@@ -97,7 +97,7 @@ def write_onnx(graph: DepthGraph, grid: int, path: Path, options: ExportOptions,
     import onnx
 
     graph.to(_DTYPES[options.precision])
-    size = sum(tensor.numel() * tensor.element_size() for tensor in graph.state_dict().values())
+    size = sum(tensor.numel() * tensor.element_size() for tensor in graph.parameters())  # shared blocks once
     if size > PROTOBUF_LIMIT:
         raise ConfigurationError(
             f"{size / 1e9:.2f} GB of {options.precision} weights do not fit into one ONNX file of 2 GB; "

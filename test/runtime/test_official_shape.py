@@ -11,7 +11,7 @@ pytest.importorskip("onnxscript", reason="the exporter needs the extra [export]"
 
 from merge_ros.model.official_shape import GRID, SIDE, light_autoencoder, official_network, official_prompt
 from merge_ros.runtime.autoencoder_folding import fold_autoencoder
-from merge_ros.runtime.counting import count_folding
+from merge_ros.runtime.counting import count_folding, count_parameters
 from merge_ros.runtime.export import ExportOptions, write_onnx
 from merge_ros.runtime.folding import fold_network
 from merge_ros.runtime.graph import DepthGraph
@@ -43,7 +43,7 @@ def test_compiled_ahead_of_time_for_four_gpus(graph: DepthGraph, tmp_path: Path)
     trt = pytest.importorskip("tensorrt_rtx", reason="not installed: pip install 'merge_ros[tensorrt_rtx]'")
     path = tmp_path / "depth.onnx"
     write_onnx(graph, GRID, path, ExportOptions("fp16", batch=1, size=(SIDE, SIDE)), {})  # has the whole file checked
-    weights = sum(tensor.numel() * tensor.element_size() for tensor in graph.state_dict().values())
+    weights = 2 * count_parameters(graph)
     assert path.stat().st_size >= weights
     plan = build_plan(trt, path, BuildOptions((1, SIDE, SIDE), "fp16", targets=TARGETS))
     assert len(plan) >= weights
