@@ -50,7 +50,8 @@ def known_points(cloud: NDArray[np.void]) -> NDArray[np.void]:
     Returns:
         [1, n].
     """
-    return cloud[np.isfinite(cloud["z"])][None]
+    known: NDArray[np.void] = cloud[np.isfinite(cloud["z"])]
+    return known.reshape(1, -1)
 
 
 def voxel_means(cloud: NDArray[np.void], edge: float) -> NDArray[np.void]:
@@ -72,7 +73,7 @@ def voxel_means(cloud: NDArray[np.void], edge: float) -> NDArray[np.void]:
         raise InputError(f"voxel edge={edge} m must be above 0")
     points = known_points(cloud)[0]
     if not points.size:
-        return points[None]
+        return known_points(cloud)
     places = np.stack([points[axis] for axis in "xyz"])
     indices = np.floor(places / np.float32(edge)).astype(np.int64)
     indices -= indices.min(axis=1, keepdims=True)
@@ -91,7 +92,7 @@ def voxel_means(cloud: NDArray[np.void], edge: float) -> NDArray[np.void]:
     mean_bytes = means.view(np.uint8).reshape(-1, POINT_DTYPE.itemsize)
     for byte in (12, 13, 14):  # blue, green, red
         mean_bytes[:, byte] = np.rint(np.bincount(cube, colour_bytes[:, byte]) / count)
-    return means[None]
+    return means.reshape(1, -1)
 
 
 @lru_cache(maxsize=8)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +28,8 @@ class Scan:
     ranges: NDArray[np.float32]
 
 
-class _Beams(NamedTuple):
+@dataclass(frozen=True)
+class _Beams:
     """Where each pixel's ray goes in the level frame; flat arrays, one value for each pixel."""
 
     first_angle: float

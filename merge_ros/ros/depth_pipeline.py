@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, Image
 
-from merge_ros.errors import CalibrationError
+from merge_ros.errors import CalibrationError, ScaleError
 from merge_ros.geometry.camera import Camera
 from merge_ros.geometry.depth import clip_range
 from merge_ros.msg import DepthStatus
@@ -18,17 +18,21 @@ from merge_ros.ros.camera_info import RecentInfos, camera_for_image, resolve
 from merge_ros.ros.conversions import Rgb, image_to_rgb, stamp_nanoseconds
 from merge_ros.ros.frame_report import FrameReport
 from merge_ros.ros.parameters import NodeSettings
-from merge_ros.scale import Scale, ScaleState, Transforms, make_scale
+from merge_ros.scale import Scale, ScaleLock, ScaleState, Transforms, make_scale
+from merge_ros.scale.ground_plane import GroundPlane
+from merge_ros.scale.mounting import Mounting
 
 Depth = NDArray[np.float32]
 
 
 class Metric(NamedTuple):
-    """Metric depth of a frame, NaN unknown and +inf too far, with the camera and the info that belong to it."""
+    """Metric depth of a frame, NaN unknown and +inf too far, with the camera and the info that belong to it, and where
+    the camera was over the floor, if that is known."""
 
     depth: Depth
     camera: Camera
     info: CameraInfo
+    mounting: Mounting | None
 
 
 class DepthResult(NamedTuple):
@@ -142,7 +146,8 @@ class DepthPipeline:
             report.note(DepthStatus.NO_METRIC_SCALE, f"{name}{report.scale.reason}", expected=not wanted)
             return None
         output = live.settings.output
-        return Metric(clip_range(affine.apply(relative), output.near, output.far), camera, info)
+        depth = clip_range(affine.apply(relative), output.near, output.far)
+        return Metric(depth, camera, info, _mounting(live, image.header.frame_id, stamp))
 
 
 def _refuse_stale(age: float, max_age: float, report: FrameReport) -> None:
@@ -150,3 +155,17 @@ def _refuse_stale(age: float, max_age: float, report: FrameReport) -> None:
         raise report.end(
             DepthStatus.STALE_FRAME, f"the image is {age:.3f} s old when its turn comes; max_age is {max_age:g} s"
         )
+
+
+def _mounting(live: _Live, frame: str, stamp: float) -> Mounting | None:
+    """Where the camera is: what the ground plane is fitted with, else what the parameters say."""
+    settings = live.settings.scale
+    reference = live.scale.reference if isinstance(live.scale, ScaleLock) else None
+    if isinstance(reference, GroundPlane):
+        try:
+            return reference.mounting.at(frame, stamp)
+        except ScaleError:  # the scale is held meanwhile, and has said why
+            return None
+    if settings.camera_height > 0:
+        return Mounting(settings.camera_height, settings.camera_pitch, settings.camera_roll)
+    return None

@@ -60,13 +60,13 @@ class DepthOutputs:
             settings: that the frame was worked on with.
         """
         if result.metric is not None:
-            depth, camera, info = result.metric
+            depth, camera, info, mounting = result.metric
             if self._depth.get_subscription_count():
                 self._depth.publish(array_to_image(depth, "32FC1", header))
             self._info.publish(info)
             self._cloud.publish(depth, result.rgb, camera, header, settings.cloud, settings.output.far)
             if self._scan is not None:
-                self._scan.publish(depth, camera, header, _mounting(settings), settings.scan, settings.output.near)
+                self._scan.publish(depth, camera, header, mounting, settings.scan, settings.output.near)
         if self._relative.get_subscription_count():
             self._relative.publish(array_to_image(result.relative, "32FC1", header))
 
@@ -87,9 +87,3 @@ class DepthOutputs:
         publisher = self._node.create_lifecycle_publisher(kind, topic, **topic_qos(ReliabilityPolicy.RELIABLE))
         self._publishers.append(publisher)
         return publisher
-
-
-def _mounting(settings: NodeSettings) -> tuple[float, float, float] | None:
-    """Height, pitch and roll of the camera over the floor, None when the height is not known."""
-    scale = settings.scale
-    return (scale.camera_height, scale.camera_pitch, scale.camera_roll) if scale.camera_height > 0 else None

@@ -15,6 +15,7 @@ from merge_ros.config import ScanSettings
 from merge_ros.geometry.camera import Camera
 from merge_ros.geometry.rotation import quaternion
 from merge_ros.geometry.scan import Scan, level_from_optical, scan_depth
+from merge_ros.scale.mounting import Mounting
 
 LEVEL = "_level"  # behind the camera's frame: the frame of the scan
 
@@ -45,7 +46,7 @@ class ScanOutput:
         depth: NDArray[np.float32],
         camera: Camera,
         header: Header,
-        mounting: tuple[float, float, float] | None,
+        mounting: Mounting | None,
         settings: ScanSettings,
         near: float,
     ) -> None:
@@ -55,16 +56,16 @@ class ScanOutput:
             depth: [height, width] metres; NaN unknown, +inf too far.
             camera: of that size.
             header: of the image.
-            mounting: the camera's height over the floor in metres, its pitch and roll in radians; None: not known.
+            mounting: where the camera was over the floor; None: not known.
             settings: what the scan shows.
             near: metres, the scan's least range.
         """
         if not self._publisher.get_subscription_count():
             return
         if mounting is None:
-            self._tell("~/scan stays silent: it is cut out between two heights, and needs camera_height")
+            self._tell("~/scan stays silent: it is cut out between two heights, and where the camera is is not known")
             return
-        height, pitch, roll = mounting
+        height, pitch, roll = mounting.height, mounting.pitch, mounting.roll
         band = (settings.scan_min_height, settings.scan_max_height)
         scan = scan_depth(depth, camera, height, pitch, roll, band, (near, settings.scan_range))
         frame = settings.scan_frame or header.frame_id + LEVEL

@@ -1,4 +1,4 @@
-"""What the tests do with Nav2 and our node: one scenario per process, whose last line of output is its result as JSON."""
+"""What the tests do with Nav2 and our node: one scenario per process, whose last line of output is a JSON result."""
 
 from __future__ import annotations
 
