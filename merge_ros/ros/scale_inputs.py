@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,7 @@ from merge_ros.scale.mounting import GravityMounting
 from merge_ros.scale.reference import sensor_pose
 from merge_ros.scale.transforms import OPTICAL_FROM_BODY
 
-WARNING_PERIOD = 5.0  # seconds between two warnings of the same kind
+WARNING_PERIOD = 5.0  # seconds between two warnings of the same topic
 
 
 class ScaleInputs:
@@ -50,6 +51,7 @@ class ScaleInputs:
         self._camera_info, self._camera_frame = camera_info, camera_frame
         self._own_info: CameraInfo | None = None
         self._subscriptions: list[Any] = []
+        self._warned: dict[str, float] = {}
         reference = scale.reference if isinstance(scale, ScaleLock) else None
         if isinstance(reference, RangeReturns) and settings.source == "range":
             self._feed(reference, LaserScan, "reference/scan", scan_to_returns)
@@ -112,4 +114,7 @@ class ScaleInputs:
         self._mounting.add_acceleration(pose[:3, :3] @ np.array([felt.x, felt.y, felt.z]), stamp)
 
     def _warn(self, topic: str, error: Exception) -> None:
-        self._node.get_logger().warning(f"{topic}: {error}", throttle_duration_sec=WARNING_PERIOD)
+        now = time.monotonic()
+        if now - self._warned.get(topic, -WARNING_PERIOD) >= WARNING_PERIOD:
+            self._warned[topic] = now
+            self._node.get_logger().warning(f"{topic}: {error}")
