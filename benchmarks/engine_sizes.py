@@ -56,9 +56,8 @@ def main() -> None:
     after = _peaks(arguments.threads)
     peaks = {name: max(peaks[name], after[name]) for name in peaks}
     print(f"{arguments.threads} thread(s), {arguments.runs} runs in turn; the best matrix products: " + _said(peaks))
-    print(
-        f"{'engine':<15} {'size':>9} {'batch':>5} {'p50 ms':>8} {'frames/s':>9} {'limit':>8} {'GFLOP/s':>8} {'of peak':>8}"
-    )
+    heads = ("p50 ms", "frames/s", "limit", "GFLOP/s", "of peak")
+    print(f"{'engine':<15} {'size':>9} {'batch':>5} " + " ".join(f"{head:>8}" for head in heads))
     for row in rows:
         if row["problem"]:
             print(f"{row['name']}: left out: {row['problem']}")
@@ -68,8 +67,8 @@ def main() -> None:
         row["gflop_per_second"] = row["gflop"] / (row["network_ms_p50"] / 1e3)
         row["share_of_peak"] = row["gflop_per_second"] / peak
         print(
-            f"{row['name']:<15} {row['width']:>5}x{row['height']} {row['batch']:>4} {row['ms_p50']:>8.1f} "
-            f"{row['frames_per_second']:>9.1f} {row['limit_frames_per_second']:>8.1f} {row['gflop_per_second']:>8.0f} "
+            f"{row['name']:<15} {row['width']:>5}x{row['height']} {row['batch']:>5} {row['ms_p50']:>8.1f} "
+            f"{row['frames_per_second']:>8.1f} {row['limit_frames_per_second']:>8.1f} {row['gflop_per_second']:>8.0f} "
             f"{row['share_of_peak']:>8.0%}"
         )
     if arguments.json:

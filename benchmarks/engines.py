@@ -3,8 +3,8 @@
     python benchmarks/engines.py [--model merge-tiny] [--threads 2] [--runs 20] [--json engines.json]
 
 "published" does for each frame what the authors' pipeline does: T5 on the empty prompt, a latent that is sampled from
-the VAE's posterior, twenty denoising steps from noise, the full VAE's decoder to three colours. The others take the codec
-that --codec names. Each runs in a process of its own, and they take turns; ratios are of medians.
+the VAE's posterior, twenty denoising steps from noise, the full VAE's decoder to three colours. The others take the
+codec that --codec names. Each runs in a process of its own, and they take turns; ratios are of medians.
 """
 
 from __future__ import annotations

@@ -85,7 +85,8 @@ def stage_flops(graph: DepthGraph, shape: tuple[int, int, int]) -> dict[str, int
 
 def _on_meta(module: nn.Module, value: Tensor) -> Tensor:
     """A call with weights that have no memory; the module keeps its own."""
-    # Named once each; blocks that stand in several places stay tied.
+    # Named once each: a block that stands in several places is one module. `tie_weights` would put its weights in once
+    # per place, and afterwards put back what it found the second time.
     weights = {name: tensor.to("meta") for name, tensor in (*module.named_parameters(), *module.named_buffers())}
-    result: Tensor = functional_call(module, weights, (value,))
+    result: Tensor = functional_call(module, weights, (value,), tie_weights=False)
     return result

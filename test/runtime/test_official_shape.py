@@ -35,6 +35,7 @@ def test_what_folding_saves(graph: DepthGraph) -> None:
     counts = count_folding(official_network(device="meta"), official_prompt(), graph, SIDE)
     assert counts.unfolded_flops == pytest.approx(1828e9, rel=0.02)  # counted apart from this code: docs/performance.md
     assert counts.folded_flops == pytest.approx(1640e9, rel=0.02)
+    assert {tensor.device.type for tensor in graph.state_dict().values()} == {"cpu"}  # as it was before
     assert counts.folded_parameters < 0.8 * counts.unfolded_parameters
     assert counts.frame_flops == pytest.approx(counts.folded_flops + (122 + 141) * 1e9, rel=0.02)
 
