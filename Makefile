@@ -2,8 +2,9 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-# torch from plain PyPI brings several GB of CUDA libraries. For a machine without an NVIDIA GPU:
-#   make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+# For tests and training; the demo needs none. torch from plain PyPI brings several GB of CUDA libraries. For a machine
+# without an NVIDIA GPU:
+#   make test PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 TORCH ?= torch==2.13.0
 PIP_FLAGS ?=
 # Optional folder with wheels of the real ros2 command line, launch, launch_ros and sensor_msgs_py, which PyPI lacks.
@@ -21,7 +22,10 @@ SOURCES := pyproject.toml setup.py package.xml CMakeLists.txt \
 	$(shell find merge_ros msg srv action launch config cmake -type f -not -name '*.pyc' 2>/dev/null)
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
-DEMO_EXTRAS := ros,torch,demo
+EXPORTED := merge_ros/exported
+# A tree whose weights have not been exported yet (make export-tiny) does that at the first use, which takes torch.
+comma := ,
+DEMO_EXTRAS := ros,demo$(if $(wildcard $(EXPORTED)/depth-*.onnx),,$(comma)torch$(comma)export)
 TEST_EXTRAS := ros,torch,sim,train,dev
 
 # The environment stands alone: nothing of a ROS installation that this shell has sourced may leak into it, nor the mark
@@ -29,12 +33,12 @@ TEST_EXTRAS := ros,torch,sim,train,dev
 unexport PYTHONPATH AMENT_PREFIX_PATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format venv build train-tiny clean distclean
+.PHONY: help demo test lint format venv build train-tiny export-tiny clean distclean
 
 # $(call install,EXTRAS,MORE): pip install this package with extras, and say what that took.
 define install
 	@start=$$(date +%s); \
-	$(BIN)/python -m pip install $(PIP_FLAGS) "$(TORCH)" ".[$(1)]" $(2) && \
+	$(BIN)/python -m pip install $(PIP_FLAGS) ".[$(1)]" $(2) && \
 	echo "merge_ros[$(1)] installed in $$(($$(date +%s) - start)) s; $(VENV) takes $$(du -sh $(VENV) | cut -f1)"
 endef
 
@@ -63,6 +67,10 @@ venv: $(STAMPS)/test  ## Create or update the environment of `make test` without
 train-tiny: $(STAMPS)/test  ## Train merge-tiny from scratch on this CPU: RUN=folder SHARE=0.1 for a trial
 	$(BIN)/python -m merge_ros.training.train_tiny --out $(RUN) --share $(SHARE)
 
+export-tiny: $(STAMPS)/test  ## Export the merge-tiny of this tree to the file that ships: depth without torch
+	rm -f $(EXPORTED)/depth-*.onnx && mkdir -p $(EXPORTED)
+	$(BIN)/merge-ros export --model merge_ros/merge_tiny --half-weights --out $(EXPORTED)
+
 build: $(STAMPS)/venv  ## Build the wheel into dist/
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
 
@@ -82,7 +90,7 @@ $(STAMPS)/demo: $(SOURCES) | $(STAMPS)/venv
 	@touch $@
 
 $(STAMPS)/test: $(SOURCES) $(ROS2_TOOLS_WHEELS) | $(STAMPS)/venv
-	$(call install,$(TEST_EXTRAS),$(if $(ROS2_TOOLS_WHEELS),$(ROS2_TOOLS_NEED)))
+	$(call install,$(TEST_EXTRAS),"$(TORCH)" $(if $(ROS2_TOOLS_WHEELS),$(ROS2_TOOLS_NEED)))
 ifneq ($(ROS2_TOOLS_WHEELS),)
 	$(BIN)/python -m pip install --quiet --no-deps $(ROS2_TOOLS_WHEELS)
 else
