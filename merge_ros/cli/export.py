@@ -9,6 +9,8 @@ from pathlib import Path
 
 from merge_ros.config import EstimatorSettings
 from merge_ros.errors import ConfigurationError, MissingDependencyError
+from merge_ros.runtime.export_cache import model_fingerprint
+from merge_ros.runtime.shipped import shipped_name
 
 DESCRIPTION = """\
 Fold a one-step model and write its whole depth path, uint8 pixels to relative depth, as one ONNX file. The file needs
@@ -16,6 +18,10 @@ neither torch nor the model folder. Without --batch and --size it takes any batc
 
   merge-ros export --model merge-tiny --out depth.onnx
   merge-ros depth photo.jpg --out depth/ --model depth.onnx
+
+Half as large, with weights kept in fp16 and all arithmetic in fp32:
+
+  merge-ros export --half-weights --out depth.onnx
 
 A file for GPUs, and an engine compiled ahead of time for other machines' GPUs by TensorRT-RTX, which needs none itself:
 
@@ -44,9 +50,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--out",
         type=Path,
         required=True,
-        help="the .onnx file, or the .plan with --targets; an existing one is replaced",
+        help="the .onnx file, or the .plan with --targets; an existing one is replaced. In a folder that exists, the "
+        "file is named by the fingerprint of the weights, as the one is that ships with the package",
     )
     parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp32", help="of weights (%(default)s)")
+    parser.add_argument(
+        "--half-weights",
+        action="store_true",
+        help="store fp32 weights rounded to fp16: half the file, the same arithmetic",
+    )
     parser.add_argument("--batch", type=int, help="the only batch that the file shall take (default: any)")
     parser.add_argument(
         "--size",
@@ -79,11 +91,18 @@ def run(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise MissingDependencyError(str(error.name), "torch,export", "exporting a model") from error
     if not arguments.targets:
-        options = ExportOptions(arguments.precision, OPSET, arguments.batch, arguments.size)
+        options = ExportOptions(
+            arguments.precision, OPSET, arguments.batch, arguments.size, half_weights=arguments.half_weights
+        )
+        fingerprint = model_fingerprint(
+            EstimatorSettings(model=arguments.model, converters=arguments.converters, codec=arguments.codec)
+        )
+        out: Path = arguments.out
+        path = out / shipped_name(fingerprint) if out.is_dir() else out
         print(f"exporting {arguments.model}; this usually takes half a minute")
         checkpoint = load_checkpoint(arguments.model, arguments.converters, codec=arguments.codec)
-        export_onnx(checkpoint, arguments.out, options)
-        print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.1f} MB, checked")
+        export_onnx(checkpoint, path, options, fingerprint)
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, checked")
         return 0
     return _compile(arguments)
 

@@ -18,8 +18,9 @@ from merge_ros.errors import BackendError, ConfigurationError, MissingDependency
 from merge_ros.files import atomic_write
 from merge_ros.model.checkpoint import Checkpoint
 from merge_ros.runtime.check_image import check_image
-from merge_ros.runtime.exported import INPUT, OUTPUT, ExportedModel, check_size
+from merge_ros.runtime.exported import FINGERPRINT, INPUT, OUTPUT, ExportedModel, check_size
 from merge_ros.runtime.graph import DepthGraph, fold_checkpoint
+from merge_ros.runtime.half_storage import round_to_half, store_in_half
 
 OPSET = 20  # the newest that ONNX Runtime, OpenVINO and TensorRT 10 all read
 OPSETS = (18, 20)  # 18: for TensorRT 8.6
@@ -41,6 +42,7 @@ class ExportOptions:
         opset: ONNX operator set, one of `OPSETS`.
         batch: the only batch that the file shall take, 1 to `MAX_BATCH`; None: any.
         size: the only (height, width) of images; None: any on the grid. Fixed shapes make the fastest TensorRT engines.
+        half_weights: round the weights to fp16 and store them so, in a file that computes in fp32: half the bytes.
 
     Raises:
         ConfigurationError: a value is not allowed.
@@ -50,6 +52,7 @@ class ExportOptions:
     opset: int = OPSET
     batch: int | None = None
     size: tuple[int, int] | None = None
+    half_weights: bool = False
 
     def __post_init__(self) -> None:
         if self.precision not in _DTYPES:
@@ -58,15 +61,20 @@ class ExportOptions:
             raise ConfigurationError(f"opset={self.opset}; allowed: {', '.join(map(str, OPSETS))}")
         if self.batch is not None and not 1 <= self.batch <= MAX_BATCH:
             raise ConfigurationError(f"batch={self.batch} must lie between 1 and {MAX_BATCH}")
+        if self.half_weights and self.precision != "fp32":
+            raise ConfigurationError(f"half_weights is for precision fp32; {self.precision} weights are small already")
 
 
-def export_onnx(checkpoint: Checkpoint, path: Path, options: ExportOptions | None = None) -> None:
+def export_onnx(
+    checkpoint: Checkpoint, path: Path, options: ExportOptions | None = None, fingerprint: str = ""
+) -> None:
     """Fold, export and check a one-step checkpoint. Takes about half a minute for merge-tiny.
 
     Args:
         checkpoint: on the CPU in fp32.
         path: the .onnx file; it appears complete or not at all.
         options: None: fp32, any batch, any size on the grid.
+        fingerprint: of the checkpoint (`export_cache.model_fingerprint`), to be written into the file.
 
     Raises:
         ConfigurationError: the checkpoint cannot be folded, the size is off the model's grid, or the weights do not fit
@@ -78,13 +86,15 @@ def export_onnx(checkpoint: Checkpoint, path: Path, options: ExportOptions | Non
     require_exporter()
     _check_fixed_size(options.size, checkpoint.grid)
     graph = fold_checkpoint(checkpoint)
+    if options.half_weights:
+        round_to_half(graph)
     logger.info("exporting %s to ONNX; this usually takes half a minute", checkpoint.folder)
     height, width = options.size or check_size(checkpoint.native_pixels, checkpoint.grid)
     with torch.inference_mode():
         expected = graph(torch.from_numpy(check_image(height, width)))[0].numpy()
     pixels = height * width if options.size else checkpoint.native_pixels
     described = ExportedModel(checkpoint.grid, pixels, options.precision, options.batch, options.size, expected)
-    write_onnx(graph, checkpoint.grid, path, options, described.to_metadata())
+    write_onnx(graph, checkpoint.grid, path, options, described.to_metadata() | {FINGERPRINT: fingerprint})
 
 
 def write_onnx(graph: DepthGraph, grid: int, path: Path, options: ExportOptions, metadata: dict[str, str]) -> None:
@@ -104,6 +114,8 @@ def write_onnx(graph: DepthGraph, grid: int, path: Path, options: ExportOptions,
             "allowed: --precision fp16"
         )
     model = _to_onnx(graph, grid, options)
+    if options.half_weights:
+        store_in_half(model)
     onnx.helper.set_model_props(model, metadata)
     with atomic_write(path) as temporary:
         onnx.save(model, temporary)

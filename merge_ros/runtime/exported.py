@@ -17,7 +17,7 @@ from merge_ros.geometry.framing import plan_framing
 from merge_ros.runtime.check_image import check_image
 
 INPUT, OUTPUT = "rgb", "depth"
-METADATA = "merge_ros"
+METADATA, FINGERPRINT = "merge_ros", "merge_ros.fingerprint"
 
 # Largest difference of relative depth in [0, 1] that an engine may show on the check image. Rounding of bf16 weights
 # moves merge-tiny by about 0.01; a wrong engine is wrong by far more than these.

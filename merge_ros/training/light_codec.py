@@ -12,6 +12,7 @@ frames is measured and stored with it (`abs_rel_cost`): the codec "auto" goes by
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,9 @@ def save(codec: LightCodec, folder: Path, worker: Worker) -> None:
     if worker.is_first:
         module: nn.Module = copy.deepcopy(codec).half()
         module.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator]
+        config = json.loads((folder / "config.json").read_text())
+        config.pop("_name_or_path", None)  # a folder of this machine
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     worker.wait()
 
 
