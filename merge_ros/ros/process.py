@@ -14,6 +14,14 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos_overriding_options import InvalidQosOverridesError
 
+from merge_ros.errors import MergeError
+
+REFUSED = (
+    MergeError,
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    InvalidQosOverridesError,
+)
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 # glibc's malloc.h. Each frame makes and frees several buffers of megabytes; by default they go back to the kernel every
@@ -49,7 +57,12 @@ def run_node(make_node: Callable[[], Node], arguments: Sequence[str] | None = No
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except (InvalidParameterTypeException, InvalidParameterValueException, InvalidQosOverridesError) as error:
+    except (
+        MergeError,
+        InvalidParameterTypeException,
+        InvalidParameterValueException,
+        InvalidQosOverridesError,
+    ) as error:
         print(f"cannot start: {error}", file=sys.stderr)
         return 1
     except Exception:

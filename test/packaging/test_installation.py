@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from conftest import Installation
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-EXECUTABLES = {"depth_node"}
+EXECUTABLES = {"depth_node", "goal_follower", "simulated_robot"}
 
 TALKER = """
     import time, rclpy
