@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,7 @@ def main() -> None:
 
 
 def _published(model: str, threads: int) -> DepthEngine:
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported, as for the torch engines
     return PublishedWay(model, threads)
 
 

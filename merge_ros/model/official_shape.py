@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from diffusers import AutoencoderTiny, PixArtTransformer2DModel
 
-from merge_ros.model.conditioning import Conditioning
+from merge_ros.model.conditioning import MAX_PROMPT_TOKENS, Conditioning
 from merge_ros.model.converter import PixArtConverter
 from merge_ros.model.pixart import MergePixArt
 
