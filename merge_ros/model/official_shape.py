@@ -49,10 +49,11 @@ def official_network(layers: int = 28, dtype: torch.dtype = torch.float16, devic
 
 
 def official_prompt() -> Conditioning:
-    """A random empty prompt: one token of T5-XXL's width."""
-    return Conditioning(
-        torch.randn(1, 1, CAPTION_CHANNELS, generator=torch.Generator().manual_seed(1)), torch.ones(1, 1)
-    )
+    """A random empty prompt as PixArt pads it: `MAX_PROMPT_TOKENS` of T5-XXL's width, the mask keeps the first."""
+    text = torch.randn(1, MAX_PROMPT_TOKENS, CAPTION_CHANNELS, generator=torch.Generator().manual_seed(1))
+    mask = torch.zeros(1, MAX_PROMPT_TOKENS)
+    mask[:, 0] = 1
+    return Conditioning(text, mask)
 
 
 def light_autoencoder() -> AutoencoderTiny:
