@@ -26,7 +26,7 @@ SAMPLES = 2000  # pixels of a fit
 TIGHT, WIDE = 0.04, 0.15
 TIGHT_SHARE = 0.6  # of the pixels that fit within the wide tolerance; so many must do within the tight one
 TIGHT_GATE = Gate(inliers=0.12, spread=1.15, residual=0.1, what="the floor")
-WIDE_GATE = Gate(inliers=0.2, spread=1.4, residual=0.08, what="the floor")
+WIDE_GATE = Gate(inliers=0.2, spread=1.4, residual=0.07, what="the floor")
 # A wall that crosses the floor's depth far away and a box that does so nearby agree with a floor on average, each by a
 # level step. Within the parts of a floor relative depth rises as it does over the whole.
 PARTS = 8  # of like floor depth
