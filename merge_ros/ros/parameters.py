@@ -32,10 +32,10 @@ UNTIL_CLEANUP = "Fixed while the node is configured."
 DESCRIPTIONS = {
     "model": f"Model that estimates depth: '{BUNDLED_MODEL}' (shipped), a folder, or a Hugging Face id owner/name.",
     "converters": "Folder or Hugging Face id with depth_converters/, where it is not inside the model; empty: it is.",
-    "codec": "Autoencoder of the depth path: 'full', 'light', 'auto' (light where the model has one whose measured cost "
-    "is small), or a folder or Hugging Face id of a light one, such as TAESD.",
-    "backend": "Inference engine; auto: the fastest that is installed and that this machine can run, with the reason in "
-    "the log.",
+    "codec": "Autoencoder of the depth path: 'full', 'light', 'auto' (light where the model has one whose measured "
+    "cost is small), or a folder or Hugging Face id of a light one, such as TAESD.",
+    "backend": "Inference engine; auto: the fastest that is installed and that this machine can run, with the reason "
+    "in the log.",
     "device": "Device of the engine: 'cpu', 'cuda:N' or what the engine calls it; auto: a GPU where the engine can use "
     "one.",
     "precision": "Precision of weights and activations; auto: what the engine is usually run in.",

@@ -55,7 +55,9 @@ def test_a_folder_of_images(images: Path, random_model: Path, tmp_path: Path) ->
 
 def test_metres_and_a_cloud(images: Path, random_model: Path, tmp_path: Path) -> None:
     scale = ["--scale-source", "fixed", "--scale", 4, "--shift", 0.5, "--hfov", 70]
-    result = _merge_ros("depth", images / "a.png", "--out", tmp_path, "--model", random_model, "--backend", "torch", *scale)
+    result = _merge_ros(
+        "depth", images / "a.png", "--out", tmp_path, "--model", random_model, "--backend", "torch", *scale
+    )
     assert result.returncode == 0, result.stderr
     depth = np.load(tmp_path / "a_depth.npy")
     assert 0.5 <= depth.min() < depth.max() <= 4.5
