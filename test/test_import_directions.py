@@ -40,44 +40,48 @@ MAY_IMPORT = {
 # installation.
 ROS_PARTS = ("ros", "demo")
 TORCH_PARTS = ("model", "runtime", "training", "evaluation/parity", "evaluation/prompts")
-THIRD_PARTIES = {
-    "cv2": ("opencv-python-headless", "python3-opencv", None),
-    "numpy": ("numpy", "python3-numpy", None),
-    "tqdm": ("tqdm", "python3-tqdm", None),
-    "diffusers": ("diffusers", None, TORCH_PARTS),
-    "huggingface_hub": ("huggingface-hub", None, TORCH_PARTS),
-    "safetensors": ("safetensors", None, TORCH_PARTS),
-    "tokenizers": ("tokenizers", None, TORCH_PARTS),
-    "torch": ("torch", None, TORCH_PARTS),
-    "transformers": ("transformers", None, TORCH_PARTS),
-    "cuda": ("cuda-bindings", None, ("runtime",)),
-    "filelock": ("filelock", None, ("runtime",)),
-    "onnx": ("onnx", None, ("runtime",)),
-    "onnxruntime": ("onnxruntime", None, ("runtime",)),
-    "onnxscript": ("onnxscript", None, ("runtime",)),
-    "openvino": ("openvino", None, ("runtime",)),
-    "matplotlib": ("matplotlib", None, ("cli/benchmark",)),
-    "mujoco": ("mujoco", None, ("simulation",)),
-    "PIL": ("pillow", "python3-pil", ("demo",)),
-    "rosbags": ("rosbags", None, ("demo",)),
-    "tf2_msgs": (None, "tf2_msgs", ("ros",)),
-    "ruamel": ("ruamel-yaml", "python3-ruamel.yaml", ("demo",)),
-} | {
-    package: (f"ros-jazzy-{package.replace('_', '-')}", package, ROS_PARTS)
-    for package in (
-        "builtin_interfaces",
-        "diagnostic_msgs",
-        "geometry_msgs",
-        "lifecycle_msgs",
-        "nav_msgs",
-        "rcl_interfaces",
-        "rclpy",
-        "rosgraph_msgs",
-        "sensor_msgs",
-        "std_msgs",
-        "std_srvs",
-    )
-} | {"tf2_ros": (None, "tf2_ros_py", ROS_PARTS)}
+THIRD_PARTIES = (
+    {
+        "cv2": ("opencv-python-headless", "python3-opencv", None),
+        "numpy": ("numpy", "python3-numpy", None),
+        "tqdm": ("tqdm", "python3-tqdm", None),
+        "diffusers": ("diffusers", None, TORCH_PARTS),
+        "huggingface_hub": ("huggingface-hub", None, TORCH_PARTS),
+        "safetensors": ("safetensors", None, TORCH_PARTS),
+        "tokenizers": ("tokenizers", None, TORCH_PARTS),
+        "torch": ("torch", None, TORCH_PARTS),
+        "transformers": ("transformers", None, TORCH_PARTS),
+        "cuda": ("cuda-bindings", None, ("runtime",)),
+        "filelock": ("filelock", None, ("runtime",)),
+        "onnx": ("onnx", None, ("runtime",)),
+        "onnxruntime": ("onnxruntime", None, ("runtime",)),
+        "onnxscript": ("onnxscript", None, ("runtime",)),
+        "openvino": ("openvino", None, ("runtime",)),
+        "matplotlib": ("matplotlib", None, ("cli/benchmark",)),
+        "mujoco": ("mujoco", None, ("simulation",)),
+        "PIL": ("pillow", "python3-pil", ("demo",)),
+        "rosbags": ("rosbags", None, ("demo",)),
+        "tf2_msgs": (None, "tf2_msgs", ("ros",)),
+        "ruamel": ("ruamel-yaml", "python3-ruamel.yaml", ("demo",)),
+    }
+    | {
+        package: (f"ros-jazzy-{package.replace('_', '-')}", package, ROS_PARTS)
+        for package in (
+            "builtin_interfaces",
+            "diagnostic_msgs",
+            "geometry_msgs",
+            "lifecycle_msgs",
+            "nav_msgs",
+            "rcl_interfaces",
+            "rclpy",
+            "rosgraph_msgs",
+            "sensor_msgs",
+            "std_msgs",
+            "std_srvs",
+        )
+    }
+    | {"tf2_ros": (None, "tf2_ros_py", ROS_PARTS)}
+)
 
 
 def imported(source: Path) -> Iterator[str]:

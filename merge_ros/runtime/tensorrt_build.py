@@ -69,7 +69,7 @@ def opset(trt: Any) -> int:
     """The ONNX operator set that this release reads: 8.6 knows no `Gelu` (opset 20).
 
     Not 23, although releases from 10.14 on parse its `Attention`: TensorRT-RTX 1.7 builds that only where it has one
-    kernel for it, and fails on a head of 8 channels. It finds the pattern of attention in the simpler operators by itself.
+    kernel for it, and fails on a head of 8 channels. It finds the pattern of attention in the simpler operators itself.
     """
     return 20 if _strongly_typed(trt) else 18
 
