@@ -23,6 +23,7 @@ from merge_ros.simulation.scene import Light, Part, Scene
 SIZE = (256, 192)
 HEIGHT, PITCH = 0.5, math.radians(15)
 CAMERA_AHEAD = 0.2  # metres from the robot's centre, where it navigates
+TRIES = 6  # times that a frame is shown, until it counts as one without metric depth: the scale locks after a few
 WITHIN = 2.9  # metres from the camera; the files mark up to 3
 # Of the surfaces in view, what must be marked, and what is floor; metres over the floor. Between them nothing is asked.
 OBSTACLE, FLOOR = (0.15, 1.4), 0.02
@@ -46,7 +47,10 @@ def main() -> None:
 
 
 def drive_room(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Drive through a room; after each frame compare the grid with what is truly in view."""
+    """Drive through a room; after each frame compare the grid with what is truly in view.
+
+    Where the node knows no metric depth it is silent, and what is newly in view is missing from the grid.
+    """
     exact = arguments.model == "exact"
     settings = DriveSettings(
         seconds=arguments.frames / 2,
@@ -58,19 +62,18 @@ def drive_room(arguments: argparse.Namespace) -> dict[str, Any]:
     )
     frames = list(drive(arguments.seed, settings))
     totals = {"obstacle_cells": 0, "found": 0, "floor_cells": 0, "falsely_marked": 0}
-    errors = []
+    without_depth = 0
     with Session(arguments.prefix, arguments.layer, frames[0].camera, HEIGHT, PITCH, exact, threads=1) as session:
         for frame in frames:
             x, y = frame.pose[:2, 3]
             session.move(x, y, math.atan2(frame.pose[1, 2], frame.pose[0, 2]))
-            stamp = session.show(frame.rgb, frame.depth)
+            without_depth += session.try_to_show(frame.rgb, frame.depth, TRIES) is None
             session.digest()
-            status = session.statuses.get(stamp)
-            errors.append([status.scale, status.shift] if status else None)
             for name, count in compare(session, frame.depth, frame.pose, arguments.tolerance).items():
                 totals[name] += count
     return totals | {
         "frames": len(frames),
+        "without_metric_depth": without_depth,
         "recall": totals["found"] / max(1, totals["obstacle_cells"]),
         "false_marks": totals["falsely_marked"] / max(1, totals["floor_cells"]),
     }
@@ -221,25 +224,29 @@ def compare_clouds(arguments: argparse.Namespace) -> dict[str, Any]:
             "points": "/theirs",
         }
         words = [word for old, new in remaps.items() for word in ("-r", f"{old}:={new}")]
+        words += ["-p", "exact_sync:=true"]  # our depth and info carry the image's stamp
         # Its two inputs of info are named after the images' topics; the one of /image is /camera_info.
         session.rig._spawn("image_proc", [_find_exe(session.rig.env, "depth_image_proc", "point_cloud_xyzrgb_node"),
                                           "--ros-args", *words])  # fmt: skip
         theirs: dict[tuple[int, int], Any] = {}
-        session.rig.node.create_subscription(
+        node = session.rig.node
+
+        # It subscribes to its inputs when it notices a subscriber.
+        session.until(lambda: node.count_publishers("/theirs"), "depth_image_proc starts")
+        node.create_subscription(
             PointCloud2,
             "/theirs",
             lambda m: theirs.__setitem__((m.header.stamp.sec, m.header.stamp.nanosec), m),
             qos_profile_sensor_data,
         )
-        stamp = None
 
         def common() -> bool:
-            nonlocal stamp
-            stamp = session.show(*view)
+            session.show(*view)
             session.rig.spin(0.5)
-            return stamp in theirs
+            return not theirs.keys().isdisjoint(session.clouds)
 
-        session.until(common, "depth_image_proc publishes a cloud of a frame of ours")
+        session.until(common, f"depth_image_proc publishes a cloud of a frame of ours; {len(theirs)} came")
+        stamp = (theirs.keys() & session.clouds.keys()).pop()
         ours, other = _points(session.clouds[stamp]), _points(theirs[stamp])
     known = np.isfinite(ours).all(-1)
     return {

@@ -95,8 +95,19 @@ class Session:
 
     def show(self, rgb: NDArray[np.uint8], depth: NDArray[np.float32]) -> tuple[int, int]:
         """Send a frame taken from the present pose until its cloud has come; returns the stamp of the cloud."""
+        stamp = self.try_to_show(rgb, depth, None)
+        if stamp is None:
+            last = list(self.statuses.values())[-1:]
+            raise RuntimeError(f"no cloud of a frame within {PATIENCE} s; last status: {last}")
+        return stamp
+
+    def try_to_show(
+        self, rgb: NDArray[np.uint8], depth: NDArray[np.float32], tries: int | None
+    ) -> tuple[int, int] | None:
+        """The same; None when the node has no metric depth of the frame, after so many tries."""
         end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
+        refused = 0
+        while time.monotonic() < end and (tries is None or refused < tries):
             stamp = self._send(depth_to_picture(depth) if self.exact else rgb)
             patience = min(time.monotonic() + 20, end)
             while stamp not in self.clouds and time.monotonic() < patience:
@@ -104,10 +115,11 @@ class Session:
                 self.rig.check_alive()
                 status = self.statuses.get(stamp)
                 if status is not None and not status.metric:
+                    refused += 1
                     break  # no metric depth of this frame; the next one may have it
             if stamp in self.clouds:
                 return stamp
-        raise RuntimeError(f"no cloud of a frame within {PATIENCE} s; last status: {list(self.statuses.values())[-1:]}")
+        return None
 
     def digest(self, grids: int = 3) -> None:
         """Wait until the costmap has worked the last cloud in: this many of its grids have come."""
