@@ -97,7 +97,7 @@ def test_the_declared_parameters_are_described_on_the_graph(node: Any, graph: An
     described = graph.call(DescribeParameters, "/merge/describe_parameters", names=sorted(PARAMETERS)).descriptors
     for descriptor in described:
         assert descriptor.description.startswith(DESCRIPTIONS[descriptor.name])
-        numeric = not isinstance(default_value(descriptor.name), str)
+        numeric = not isinstance(default_value(descriptor.name), str | bool)
         assert bool([*descriptor.integer_range, *descriptor.floating_point_range]) == numeric
 
 
