@@ -57,16 +57,18 @@ def test_image_mode_is_the_plain_model() -> None:
         assert torch.equal(checkpoint.network.backbone(latent, **inputs).sample, plain(latent, **inputs).sample)
 
 
-def test_folding_changes_nothing() -> None:
+@pytest.mark.parametrize("codec", ["full", "light"])
+def test_folding_changes_nothing(codec: str) -> None:
     import torch
 
     from merge_ros.runtime.torch_engine import TorchEngine
 
     rgb = np.random.default_rng(0).integers(0, 256, (1, 192, 256, 3), np.uint8)
-    graph = fold_checkpoint(load_checkpoint("merge-tiny"))
+    settings = EstimatorSettings(codec=codec, backend="torch", device="cpu", precision="fp32", torch_mode="eager")
+    graph = fold_checkpoint(load_checkpoint("merge-tiny", codec=codec))
     with torch.inference_mode():
         folded = graph(torch.from_numpy(rgb)).numpy()
-    assert np.abs(folded - TorchEngine(EstimatorSettings())(rgb)).max() <= 1e-5
+    assert np.abs(folded - TorchEngine(settings)(rgb)).max() <= 1e-5
 
 
 def test_floors_recede_and_near_things_are_near() -> None:
