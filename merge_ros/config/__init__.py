@@ -1,0 +1,56 @@
+"""Settings: frozen, validated when made, and the only place where a default stands.
+
+The ROS parameters, the command line and the docs all read their defaults from here.
+"""
+
+from merge_ros.config.allowed import (
+    BACKENDS,
+    CAMERA_MOUNTINGS,
+    CHOICES,
+    PRECISIONS,
+    RANGES,
+    REFERENCE_CAMERAS,
+    REFERENCE_POSES,
+    SCALE_SOURCES,
+    TORCH_MODES,
+)
+from merge_ros.config.estimator import (
+    BF16_COST,
+    BUNDLED_MODEL,
+    CODEC_WORDS,
+    LIGHT_CODEC_COST,
+    EstimatorSettings,
+)
+from merge_ros.config.output import (
+    CloudSettings,
+    OutputSettings,
+    ScanSettings,
+)
+from merge_ros.config.scale import (
+    ScaleSettings,
+)
+from merge_ros.config.stream import (
+    StreamSettings,
+)
+
+__all__ = [
+    "BACKENDS",
+    "BF16_COST",
+    "BUNDLED_MODEL",
+    "CAMERA_MOUNTINGS",
+    "CHOICES",
+    "CODEC_WORDS",
+    "LIGHT_CODEC_COST",
+    "PRECISIONS",
+    "RANGES",
+    "REFERENCE_CAMERAS",
+    "REFERENCE_POSES",
+    "SCALE_SOURCES",
+    "TORCH_MODES",
+    "CloudSettings",
+    "EstimatorSettings",
+    "OutputSettings",
+    "ScaleSettings",
+    "ScanSettings",
+    "StreamSettings",
+]

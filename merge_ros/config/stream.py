@@ -1,0 +1,21 @@
+"""How a stream of camera frames is treated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from merge_ros.config.allowed import in_range
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """How a stream of camera frames is treated.
+
+    Args:
+        max_age: seconds between a frame's stamp and the start of work on it, past which it is dropped; 0: never.
+    """
+
+    max_age: float = 0.0
+
+    def __post_init__(self) -> None:
+        in_range("max_age", self.max_age)
