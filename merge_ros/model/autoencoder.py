@@ -53,12 +53,15 @@ def decode(vae: Autoencoder, latents: Tensor) -> Tensor:
     return (_decoded(vae, latents) / 2 + 0.5).clamp(0, 1)
 
 
-def decode_depth(vae: Autoencoder, latents: Tensor) -> Tensor:
+def decode_depth(vae: Autoencoder, latents: Tensor, image_latents: Tensor | None = None) -> Tensor:
     """Depth latents to relative depth [batch, H, W] in [0, 1], 0 nearest.
 
     The three colour channels held the same depth map in training; their mean is taken (Marigold, arXiv 2312.02145).
+
+    Args:
+        image_latents: of the pictures that the depth belongs to; a guided light codec needs them, no other uses them.
     """
-    return (_decoded(vae, latents).mean(dim=1) / 2 + 0.5).clamp(0, 1)
+    return (_decoded(vae, latents, image_latents).mean(dim=1) / 2 + 0.5).clamp(0, 1)
 
 
 def downsampling(vae: Autoencoder) -> int:
@@ -73,9 +76,9 @@ def latent_scaling(vae: AutoencoderKL | AutoencoderTiny) -> tuple[float, float]:
     return float(vae.config.scaling_factor), float(vae.config.shift_factor or 0.0)
 
 
-def _decoded(vae: Autoencoder, latents: Tensor) -> Tensor:
+def _decoded(vae: Autoencoder, latents: Tensor, image_latents: Tensor | None = None) -> Tensor:
     if isinstance(vae, LightCodec):
-        depth: Tensor = vae.decode(latents)
+        depth: Tensor = vae.decode(latents, image_latents)
         return depth
     factor, shift = latent_scaling(vae)
     decoded: Any = vae.decode(latents / factor + shift)

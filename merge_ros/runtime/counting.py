@@ -78,7 +78,8 @@ def stage_flops(graph: DepthGraph, shape: tuple[int, int, int]) -> dict[str, int
     latents: list[Tensor] = []
     parts["encoder"] = count_flops(lambda: latents.append(_on_meta(graph.encoder, pixels)))
     parts["transformer"] = count_flops(lambda: _on_meta(graph.transformer, latents[0]))
-    parts["decoder"] = count_flops(lambda: _on_meta(graph.decoder, latents[0]))
+    decoded = torch.cat([latents[0], latents[0]], dim=1) if graph.guided else latents[0]
+    parts["decoder"] = count_flops(lambda: _on_meta(graph.decoder, decoded))
     parts["frame"] = count_flops(lambda: _on_meta(graph, image))
     return parts
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from merge_ros.errors import ConfigurationError
 from merge_ros.model.checkpoint import Checkpoint
+from merge_ros.model.light_codec import LightCodec
 from merge_ros.runtime.autoencoder_folding import fold_autoencoder
 from merge_ros.runtime.folding import FoldedTransformer, fold_network
 from merge_ros.runtime.layers import linear
@@ -19,19 +20,28 @@ class DepthGraph(nn.Module):
         encoder: pixels in [-1, 1] to the scaled image latent.
         transformer: folded; image latent to depth latent.
         decoder: depth latent to one channel, depth in [0, 1] before clamping.
+        guided: whether the decoder takes the image latent too, in channels behind the depth latent.
     """
 
-    def __init__(self, encoder: nn.Module, transformer: FoldedTransformer, decoder: nn.Module) -> None:
+    def __init__(
+        self, encoder: nn.Module, transformer: FoldedTransformer, decoder: nn.Module, *, guided: bool = False
+    ) -> None:
         super().__init__()
-        self.encoder, self.transformer, self.decoder = encoder, transformer, decoder
+        self.encoder, self.transformer, self.decoder, self.guided = encoder, transformer, decoder, guided
 
     def forward(self, rgb: Tensor) -> Tensor:
         """See the class."""
         # Cast before anything else: TensorRT takes uint8 only as the input of a cast.
         images = rgb.to(self.transformer.patch.weight.dtype).permute(0, 3, 1, 2) / 127.5 - 1
-        depth = self.decoder(self.transformer(self.encoder(images)))
+        latent = self.encoder(images)
+        depth = self.decode(self.transformer(latent), latent)
         relative: Tensor = depth[:, 0].clamp(0, 1).float()
         return relative
+
+    def decode(self, depth_latent: Tensor, image_latent: Tensor) -> Tensor:
+        """[batch, C, h, w] of depth, and of the picture -> [batch, 1, H, W] before clamping."""
+        depth: Tensor = self.decoder(torch.cat([depth_latent, image_latent], 1) if self.guided else depth_latent)
+        return depth
 
 
 @torch.no_grad()
@@ -59,4 +69,5 @@ def fold_checkpoint(checkpoint: Checkpoint) -> DepthGraph:
         gain = -(1 - checkpoint.scheduler.alphas_cumprod[config.depth_timestep]).sqrt().double()
         transformer.head = linear(gain * transformer.head.weight, gain * transformer.head.bias)
     encoder, decoder = fold_autoencoder(checkpoint.vae)
-    return DepthGraph(encoder, transformer, decoder).float().eval().requires_grad_(False)
+    guided = isinstance(checkpoint.vae, LightCodec) and bool(checkpoint.vae.config.guided)
+    return DepthGraph(encoder, transformer, decoder, guided=guided).float().eval().requires_grad_(False)

@@ -65,7 +65,7 @@ class TorchEngine:
                 images = self._to_network(rgb)
                 image_latent = encode(checkpoint.vae, images)
                 depth_latent = self._estimate(image_latent)
-                depth = decode_depth(checkpoint.vae, depth_latent)
+                depth = decode_depth(checkpoint.vae, depth_latent, image_latent)
                 return depth.float().cpu().numpy()
         except torch.OutOfMemoryError as error:
             raise BackendError(f"{self._device} ran out of memory for images of shape {rgb.shape}: {error}") from error

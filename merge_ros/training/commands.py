@@ -22,6 +22,15 @@ def stage_parser(text: str | None, steps: int) -> argparse.ArgumentParser:
     return parser
 
 
+def add_start(parser: argparse.ArgumentParser) -> None:
+    """Add `--start`, for stages that can go on from the weights of a finished model."""
+    parser.add_argument(
+        "--start",
+        type=Path,
+        help="model folder to go on from, with its tokenizer and autoencoder (default: new weights)",
+    )
+
+
 def start_stage(arguments: argparse.Namespace) -> argparse.Namespace:
     """Set up logging and check what was given.
 

@@ -3,7 +3,8 @@
     python -m merge_ros.training.depth_converters --data DIR --out DIR --steps N      (after the text-to-image stage)
 
 One step: the depth slot is zero, the converters predict the depth latent itself (x0; Lotus, arXiv 2409.18124, finds
-x0 better than v and epsilon at one step), and the frozen blocks are told a low timestep.
+x0 better than v and epsilon at one step), and the frozen blocks are told a low timestep. The light codec's decoder,
+through which the depth losses go, learns with them: it sees what the converters really predict.
 """
 
 from __future__ import annotations
@@ -25,24 +26,33 @@ from merge_ros.model.converter import PixArtConverter
 from merge_ros.model.light_codec import LightCodec
 from merge_ros.model.pixart import MergePixArt
 from merge_ros.training.architecture import TinyArchitecture
-from merge_ros.training.commands import stage_parser, start_stage
+from merge_ros.training.commands import add_start, stage_parser, start_stage
 from merge_ros.training.compute import Worker, compiled, launch, use_plain_attention
 from merge_ros.training.data import PackedData, pack
 from merge_ros.training.depth_losses import abs_rel, align, outline_error
-from merge_ros.training.folder import save_converters
+from merge_ros.training.folder import save_codec, save_converters
 from merge_ros.training.latents import LatentStore
 from merge_ros.training.run import Run, RunSettings
 
 SMALL_UNTIL = 0.6  # of the steps are taken at half resolution, where a step sees four times as many frames
 SMALL_BATCH, BATCH = 64, 16  # per process
 PIXEL_LOSS_FROM = 0.1  # of the steps: first the latents, then also the decoded depth
-PIXEL_WEIGHT, OUTLINE_WEIGHT = 0.5, 0.25
+PIXEL_WEIGHT, OUTLINE_WEIGHT = 2.0, 0.5
 
 
 def train(
-    worker: Worker, data_folder: Path, frames: int, out: Path, shape: TinyArchitecture, settings: RunSettings
+    worker: Worker,
+    data_folder: Path,
+    frames: int,
+    out: Path,
+    shape: TinyArchitecture,
+    settings: RunSettings,
+    start: Path | None = None,
 ) -> None:
-    """Train the converters and write `out/model/depth_converters`.
+    """Train the converters and the light decoder; write `out/model/depth_converters` and `out/model/light_codec`.
+
+    Args:
+        start: model folder whose converters are taken to begin with; None: copies of the frozen blocks.
 
     Raises:
         RuntimeError: the frozen backbone changed, which would be a bug.
@@ -51,14 +61,17 @@ def train(
     model = out / "model"
     vae = AutoencoderKL.from_pretrained(out / "vae").requires_grad_(False)
     # Depth is decoded by the light codec: every frame of a batch can afford it, and it is what the robot runs.
-    decoder = LightCodec.from_pretrained(model / LIGHT_CODEC, torch_dtype=torch.float32).requires_grad_(False)
+    codec = LightCodec.from_pretrained(out / LIGHT_CODEC, torch_dtype=torch.float32)
     backbone = PixArtTransformer2DModel.from_pretrained(model / "transformer", torch_dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(model / "tokenizer")
     text_encoder = T5EncoderModel.from_pretrained(model / "text_encoder", dtype=torch.float32)
     latents = LatentStore(vae, data, out / "cache", worker)
 
     torch.manual_seed(settings.seed)
-    converter = new_converter(backbone, shape)
+    if start is None:
+        converter = new_converter(backbone, shape)
+    else:
+        converter = PixArtConverter.from_pretrained(start / "depth_converters", torch_dtype=torch.float32)
     # The node scales its images to as many pixels as were trained with.
     converter.register_to_config(processing_pixels=data.size[0] * data.size[1])
     use_plain_attention(backbone, converter)
@@ -66,7 +79,8 @@ def train(
     network = compiled(merge) if settings.compile else merge
     conditioning = encode_prompt(tokenizer, text_encoder, "")
     before = checksum(backbone)
-    run = Run(out / "stage_depth_converters", {"converter": converter}, settings, worker)
+    trained = {"converter": converter, "decoder": codec.decoder}
+    run = Run(out / "stage_depth_converters", trained, settings, worker)
 
     for step in run.steps():
         rng = run.numpy_rng(step)
@@ -81,7 +95,7 @@ def train(
         figures = {"latent": latent_loss.detach()}
         if step >= PIXEL_LOSS_FROM * settings.steps:
             with worker.autocast():
-                decoded = decoder.decode(predicted)[:, 0].float()
+                decoded = codec.decode(predicted, image)[:, 0].float()
             metres = true_metres(data, index, (decoded.shape[-2], decoded.shape[-1]))
             aligned = align(decoded, metres)
             figures |= {"abs_rel": abs_rel(aligned, metres), "outline": outline_error(aligned, metres)}
@@ -91,12 +105,13 @@ def train(
             shown = slice(0, 8)
             run.pictures("image", functional.interpolate(data.images(index[shown]), predicted.shape[-2:]))
             run.pictures("true depth", true_metres(data, index[shown], predicted.shape[-2:]))
-            run.pictures("depth", decoder.decode(predicted[shown])[:, 0])
+            run.pictures("depth", codec.decode(predicted[shown], image[shown])[:, 0])
     run.finish({"frames": len(data), "depth_timestep": shape.depth_timestep, "groups": shape.groups})
     if checksum(backbone) != before:
         raise RuntimeError("the frozen backbone changed while the converters were trained")
     if worker.is_first:
         save_converters(model, converter, tokenizer, text_encoder)
+        save_codec(codec, model / LIGHT_CODEC)
     worker.wait()
 
 
@@ -138,7 +153,9 @@ def checksum(module: torch.nn.Module) -> str:
 
 def main() -> None:
     """The command line of this stage."""
-    arguments = start_stage(stage_parser(__doc__, steps=1850).parse_args())
+    parser = stage_parser(__doc__, steps=1850)
+    add_start(parser)
+    arguments = start_stage(parser.parse_args())
     settings = RunSettings(
         arguments.steps,
         learning_rate=1.2e-3,
@@ -150,7 +167,8 @@ def main() -> None:
     )
     # Packed once, before several processes want it.
     frames = len(pack(arguments.data, arguments.out / "cache", arguments.frames))
-    launch(train, arguments.processes, arguments.data, frames, arguments.out, TinyArchitecture(), settings)
+    given = (arguments.data, frames, arguments.out, TinyArchitecture(), settings, arguments.start)
+    launch(train, arguments.processes, *given)
 
 
 if __name__ == "__main__":

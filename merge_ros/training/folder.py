@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import copy
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, PixArtTransformer2DModel
 from transformers import PreTrainedTokenizerFast, T5EncoderModel
 
+from merge_ros.errors import ConfigurationError
 from merge_ros.model.checkpoint import save_empty_prompt
+from merge_ros.model.codec import LIGHT_CODEC
 from merge_ros.model.conditioning import encode_prompt
 from merge_ros.model.converter import PixArtConverter
+from merge_ros.model.light_codec import LightCodec
 
 
 def save_image_parts(
@@ -38,6 +43,27 @@ def save_converters(
     _half(converter).save_pretrained(target, safe_serialization=True)
     # From the fp16 weights that ship, so that the stored embedding is the one the shipped encoder gives.
     save_empty_prompt(encode_prompt(tokenizer, _half(text_encoder).float(), ""), target)
+
+
+def save_codec(codec: LightCodec, folder: Path) -> None:
+    """Write a light codec."""
+    _half(codec).save_pretrained(folder, safe_serialization=True)
+    config = json.loads((folder / "config.json").read_text())
+    config.pop("_name_or_path", None)  # a folder of this machine
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def take_codec(start: Path, out: Path) -> None:
+    """Take the autoencoder and the light codec of a finished model into a work folder that has none.
+
+    Raises:
+        ConfigurationError: `start` is no model folder.
+    """
+    if not (start / "vae").is_dir():
+        raise ConfigurationError(f"--start {start} is no model folder: it has no vae/")
+    for part in ("vae", LIGHT_CODEC):
+        if (start / part).is_dir() and not (out / part).exists():
+            shutil.copytree(start / part, out / part)
 
 
 def _half(module: Any) -> Any:

@@ -11,15 +11,13 @@ frames is measured and stored with it (`abs_rel_cost`): the codec "auto" goes by
 
 from __future__ import annotations
 
-import copy
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from merge_ros.config import EstimatorSettings
@@ -37,6 +35,7 @@ from merge_ros.training.commands import stage_parser, start_stage
 from merge_ros.training.compute import Worker, launch
 from merge_ros.training.data import PackedData, pack
 from merge_ros.training.depth_losses import abs_rel, align, outline_error
+from merge_ros.training.folder import save_codec
 from merge_ros.training.latents import LatentStore, resized
 from merge_ros.training.run import Run, RunSettings
 
@@ -50,7 +49,7 @@ RANGE = (1e-3, 65.0)  # metres that count on held-out frames: what 16-bit millim
 def distil(
     worker: Worker, data_folder: Path, frames: int, out: Path, shape: TinyArchitecture, settings: RunSettings
 ) -> None:
-    """Train against the autoencoder in `out/vae` and write `out/model/light_codec`."""
+    """Train against the autoencoder in `out/vae` and write `out/light_codec`, where the later stages begin."""
     data = pack(data_folder, out / "cache", frames)
     vae = AutoencoderKL.from_pretrained(out / "vae").requires_grad_(False)
     latents = LatentStore(vae, data, out / "cache", worker)
@@ -62,6 +61,7 @@ def distil(
         channels=shape.codec_channels,
         encoder_blocks=shape.codec_blocks,
         decoder_blocks=shape.codec_blocks,
+        guided=True,
     )
     codec.to(memory_format=torch.channels_last)
     run = Run(out / "stage_light_codec", {"codec": codec}, settings, worker)
@@ -76,12 +76,16 @@ def distil(
             with torch.no_grad():
                 wanted = full_decoder(off) * 2 - 1
             encoded = codec.encode(images).float()
-            decoded = codec.decode(torch.cat([depth_latent, off])).float()
+            guides = torch.cat([image_latent, image_latent[:taught]])
+            decoded = codec.decode(torch.cat([depth_latent, off]), guides).float()
         latent_loss = functional.l1_loss(encoded, image_latent)
         depth_loss = picture_loss(decoded, torch.cat([depth, wanted.float()]))
         run.update(latent_loss + depth_loss, {"latent": latent_loss.detach(), "depth": depth_loss.detach()})
     run.finish({"frames": len(data)})
-    save(codec, out / "model" / LIGHT_CODEC, worker)
+    if worker.is_first:
+        save_codec(codec, out / LIGHT_CODEC)
+        save_codec(codec, out / "model" / LIGHT_CODEC)
+    worker.wait()
 
 
 def refine(
@@ -111,7 +115,8 @@ def refine(
                 wanted = transformer(image_latent).float()
             encoded = codec.encode(images)
             predicted = transformer(encoded)
-            decoded = codec.decode(torch.cat([predicted, depth_latent.to(predicted.dtype)])).float()
+            both = torch.cat([predicted, depth_latent.to(predicted.dtype)])
+            decoded = codec.decode(both, torch.cat([encoded, encoded])).float()
         metres = metres_of(data, index, depth)
         aligned = align(decoded[:BATCH, 0], metres)
         figures = {
@@ -123,9 +128,9 @@ def refine(
         }
         run.update(torch.stack(list(figures.values())).sum(), {name: f.detach() for name, f in figures.items()})
     run.use_average()
-    save(codec, model / LIGHT_CODEC, worker)
     results: dict[str, object] = {}
     if worker.is_first:
+        save_codec(codec, model / LIGHT_CODEC)
         measured = {
             kind: held_out_abs_rel(model, kind, held_out, held_out_frames, run.folder) for kind in ("full", "light")
         }
@@ -133,7 +138,9 @@ def refine(
         results = {"frames": len(data), "abs_rel": measured, "abs_rel_cost": cost}
         codec.register_to_config(abs_rel_cost=cost)
     run.finish(results)
-    save(codec, model / LIGHT_CODEC, worker)
+    if worker.is_first:
+        save_codec(codec, model / LIGHT_CODEC)
+    worker.wait()
 
 
 def frames_of(data: PackedData, index: NDArray[np.intp], reduction: int) -> tuple[Tensor, Tensor]:
@@ -167,17 +174,6 @@ def metres_of(data: PackedData, index: NDArray[np.intp], depth: Tensor) -> Tenso
     """Normalised depth [batch, 1, H, W] of some rows in metres, [batch, H, W]."""
     near, far = data.ranges(index)[:, :, None, None].unbind(1)
     return near + (depth[:, 0] / 2 + 0.5) * (far - near)
-
-
-def save(codec: LightCodec, folder: Path, worker: Worker) -> None:
-    """Write the codec in fp16, as it ships."""
-    if worker.is_first:
-        module: nn.Module = copy.deepcopy(codec).half()
-        module.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator]
-        config = json.loads((folder / "config.json").read_text())
-        config.pop("_name_or_path", None)  # a folder of this machine
-        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    worker.wait()
 
 
 def held_out_abs_rel(model: Path, codec: str, held_out: Path, frames: int | None, out: Path) -> float:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, PixArtTransformer2DModel
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, T5EncoderModel
 
 from merge_ros.training.architecture import (
     TinyArchitecture,
@@ -23,10 +23,10 @@ from merge_ros.training.architecture import (
     build_tokenizer,
     build_transformer,
 )
-from merge_ros.training.commands import stage_parser, start_stage
+from merge_ros.training.commands import add_start, stage_parser, start_stage
 from merge_ros.training.compute import Worker, compiled, launch, use_plain_attention
 from merge_ros.training.data import pack
-from merge_ros.training.folder import save_image_parts
+from merge_ros.training.folder import save_image_parts, take_codec
 from merge_ros.training.latents import LatentStore
 from merge_ros.training.run import Run, RunSettings
 from merge_ros.training.samples import draw
@@ -68,17 +68,32 @@ class TokenisedCaptions:
 
 
 def train(
-    worker: Worker, data_folder: Path, frames: int, out: Path, shape: TinyArchitecture, settings: RunSettings
+    worker: Worker,
+    data_folder: Path,
+    frames: int,
+    out: Path,
+    shape: TinyArchitecture,
+    settings: RunSettings,
+    start: Path | None = None,
 ) -> None:
-    """Train and write `transformer`, `text_encoder`, `tokenizer` and `scheduler` beside `vae`, all into `out/model`."""
+    """Train and write `transformer`, `text_encoder`, `tokenizer` and `scheduler` beside `vae`, all into `out/model`.
+
+    Args:
+        start: model folder whose weights and tokenizer are taken to begin with; None: new ones.
+    """
     data = pack(data_folder, out / "cache", frames)
     vae = AutoencoderKL.from_pretrained(out / "vae").requires_grad_(False)
     latents = LatentStore(vae, data, out / "cache", worker)
 
     torch.manual_seed(settings.seed)
-    tokenizer = build_tokenizer(shape, data.captions)
+    if start is None:
+        tokenizer = build_tokenizer(shape, data.captions)
+        transformer, text_encoder = build_transformer(shape), build_text_encoder(shape)
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(start / "tokenizer")
+        transformer = PixArtTransformer2DModel.from_pretrained(start / "transformer", torch_dtype=torch.float32)
+        text_encoder = T5EncoderModel.from_pretrained(start / "text_encoder", dtype=torch.float32)
     captions = TokenisedCaptions.of(data.captions, tokenizer)
-    transformer, text_encoder = build_transformer(shape), build_text_encoder(shape)
     use_plain_attention(transformer)
     scheduler = build_scheduler()
     alphas = scheduler.alphas_cumprod
@@ -133,7 +148,9 @@ def draw_timesteps(rng: np.random.Generator, count: int, timesteps: int) -> NDAr
 
 def main() -> None:
     """The command line of this stage."""
-    arguments = start_stage(stage_parser(__doc__, steps=3600).parse_args())
+    parser = stage_parser(__doc__, steps=3600)
+    add_start(parser)
+    arguments = start_stage(parser.parse_args())
     settings = RunSettings(
         arguments.steps,
         learning_rate=8e-4,
@@ -145,7 +162,10 @@ def main() -> None:
     )
     # Packed once, before several processes want it.
     frames = len(pack(arguments.data, arguments.out / "cache", arguments.frames))
-    launch(train, arguments.processes, arguments.data, frames, arguments.out, TinyArchitecture(), settings)
+    if arguments.start is not None:
+        take_codec(arguments.start, arguments.out)
+    given = (arguments.data, frames, arguments.out, TinyArchitecture(), settings, arguments.start)
+    launch(train, arguments.processes, *given)
 
 
 if __name__ == "__main__":

@@ -127,9 +127,16 @@ def test_the_frame_statistics_count(model: Path) -> None:
     assert (encode(vae, lit) - encode(vae, dark))[..., -1].abs().max() > 1e-6
 
 
-@pytest.mark.parametrize("codec", ["light", "taesd"])
-def test_folding_changes_nothing(model: Path, taesd: Path, codec: str) -> None:
-    place = str(taesd) if codec == "taesd" else codec
+@pytest.fixture
+def guided(tmp_path: Path) -> Path:
+    """A guided light codec."""
+    randomise(LightCodec(channels=8, guided=True)).save_pretrained(tmp_path / "guided")
+    return tmp_path / "guided"
+
+
+@pytest.mark.parametrize("codec", ["light", "guided", "taesd"])
+def test_folding_changes_nothing(model: Path, guided: Path, taesd: Path, codec: str) -> None:
+    place = {"taesd": str(taesd), "guided": str(guided)}.get(codec, codec)
     engine = TorchEngine(EstimatorSettings(model=str(model), codec=place))
     assert ("AutoencoderTiny" if codec == "taesd" else "LightCodec") in engine.description
     rgb = np.random.default_rng(0).integers(0, 256, (2, 48, 72, 3), np.uint8)
@@ -165,17 +172,31 @@ def test_taesd_keeps_diffusers_conventions(taesd: Path) -> None:
         )
 
 
-@pytest.mark.parametrize("codec", ["light", "taesd"])
-def test_the_exported_file_computes_the_same(model: Path, taesd: Path, codec: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", ["guided", "taesd"])
+def test_the_exported_file_computes_the_same(
+    model: Path, guided: Path, taesd: Path, codec: str, tmp_path: Path
+) -> None:
     pytest.importorskip("onnxscript", reason="the exporter needs the extra [export]")
     pytest.importorskip("onnxruntime")
     from merge_ros.runtime.engine import load_engine
     from merge_ros.runtime.export import export_onnx
 
-    place = str(taesd) if codec == "taesd" else codec
+    place = str(taesd if codec == "taesd" else guided)
     export_onnx(load_checkpoint(str(model), codec=place), tmp_path / "depth.onnx")
     engine = load_engine(EstimatorSettings(model=str(tmp_path / "depth.onnx"), backend="onnx", threads=1))
     eager = TorchEngine(EstimatorSettings(model=str(model), codec=place))
     for shape in ((1, 48, 64, 3), (3, 64, 40, 3)):
         rgb = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
         assert np.abs(engine(rgb) - eager(rgb)).max() <= 1e-5
+
+
+def test_a_guided_codec_needs_the_picture(model: Path) -> None:
+    """The picture's latent decides with: another picture, another depth; without one there is none."""
+    randomise(LightCodec(channels=8, guided=True)).save_pretrained(model / "light_codec")
+    vae = load_checkpoint(str(model), codec="light").vae
+    depth, picture = torch.randn(2, 1, 4, 6, 4).unbind(0)
+    with pytest.raises(ConfigurationError, match="with the latents of the pictures"):
+        decode_depth(vae, depth)
+    with torch.inference_mode():
+        assert decode_depth(vae, depth, picture).shape == (1, 24, 16)
+        assert not torch.equal(decode_depth(vae, depth, picture), decode_depth(vae, depth, -picture))

@@ -23,7 +23,7 @@ from merge_ros.training.compute import Worker
 from merge_ros.training.run import Run, RunSettings
 
 SHAPE = TinyArchitecture(codec_channels=8, codec_blocks=1)
-DISTIL = RunSettings(16, 1e-2, warmup=2, ema=0.5, log_steps=1)
+DISTIL = RunSettings(28, 1e-2, warmup=2, ema=0.5, log_steps=1)
 REFINE = RunSettings(6, 1e-3, warmup=2, ema=0.5, log_steps=1)
 
 
