@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +54,22 @@ class DepthEstimator:
         framed = frame_image(rgb, framing)
         depth = self._engine(framed[None])[0]
         return unframe_depth(depth, framing, width, height)
+
+    @property
+    def draws_noise(self) -> bool:
+        """Whether estimates start from noise, so that another seed gives another estimate."""
+        return bool(getattr(self._engine, "draws_noise", False))
+
+    def reseed(self, seed: int) -> None:
+        """Start the next estimates from other noise; each seed gives the same estimates again.
+
+        Raises:
+            InputError: a negative seed, or a model that draws no noise.
+        """
+        if seed < 0 or not self.draws_noise:
+            raise InputError(f"seed {seed}: allowed are seeds >= 0, for models that start from noise (several steps)")
+        engine: Any = self._engine
+        engine.reseed(seed)
 
     def warm_up(self, width: int, height: int) -> None:
         """Run once on a grey image of this size, so that the first real frame is not the slow one."""

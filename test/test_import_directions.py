@@ -39,7 +39,15 @@ MAY_IMPORT = {
 # apt can install) and the parts of the package that may import it; None: all of them, and it must come with the base
 # installation.
 ROS_PARTS = ("ros", "demo")
-TORCH_PARTS = ("model", "runtime", "training", "evaluation/parity", "evaluation/prompts")
+TORCH_PARTS = (
+    "model",
+    "runtime",
+    "training",
+    "evaluation/adapters",
+    "evaluation/ceiling",
+    "evaluation/parity",
+    "evaluation/prompts",
+)
 THIRD_PARTIES = (
     {
         "cv2": ("opencv-python-headless", "python3-opencv", None),
@@ -59,7 +67,7 @@ THIRD_PARTIES = (
         "openvino": ("openvino", None, ("runtime",)),
         "matplotlib": ("matplotlib", None, ("cli/benchmark",)),
         "mujoco": ("mujoco", None, ("simulation",)),
-        "PIL": ("pillow", "python3-pil", ("demo",)),
+        "PIL": ("pillow", "python3-pil", ("demo", "evaluation/adapters")),
         "rosbags": ("rosbags", None, ("demo",)),
         "tf2_msgs": (None, "tf2_msgs", ("ros",)),
         "ruamel": ("ruamel-yaml", "python3-ruamel.yaml", ("demo",)),

@@ -1,33 +1,70 @@
-"""Measure an estimator on a folder of images with true depth, image by image.
+"""Measure a model on a set, image by image, and write what came out.
 
-The protocol is Marigold's (arXiv 2312.02145): scale and shift fitted to the truth by least squares on the valid pixels,
-clip, masked mean per image, mean over images.
+per_image.csv   metrics of each image
+summary.json    their means over images, what was measured and how, and what could not be measured
+summary.md      the same for people
+worst.png       image, truth, prediction and error of the ten worst
 """
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from merge_ros.errors import ConfigurationError, InputError, MergeError
-from merge_ros.evaluation.folder import DepthPair
-from merge_ros.evaluation.metrics import DepthMetrics, aligned_metrics
+from merge_ros.errors import DatasetError, InputError, MergeError
+from merge_ros.evaluation.journal import Journal
+from merge_ros.evaluation.metrics import DepthMetrics
+from merge_ros.evaluation.models import DepthModel, Estimator
+from merge_ros.evaluation.normals import NormalsMetrics
+from merge_ros.evaluation.protocol import DepthProtocol
+from merge_ros.evaluation.sample import DepthItem
+from merge_ros.evaluation.sheet import Picture, sheet_row, stacked
+from merge_ros.evaluation.tasks import DepthTask
 from merge_ros.files import atomic_write
-from merge_ros.geometry.alignment import fit_affine
-from merge_ros.geometry.depth import colourise
 
 WORST = 10
-PANEL_HEIGHT = 160  # pixels of a row of the worst-ten sheet
 
-Estimator = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+Metrics = DepthMetrics | NormalsMetrics
+
+
+class Named(Protocol):
+    """An entry of a set."""
+
+    @property
+    def name(self) -> str:
+        """Unique in its set."""
+
+
+class Task(Protocol):
+    """What is measured, with which model; see `merge_ros.evaluation.tasks`.
+
+    Attributes:
+        columns: heading in the CSV of each metric.
+        summarised: the metrics whose mean over images goes into the summary.
+    """
+
+    columns: ClassVar[dict[str, str]]
+    summarised: ClassVar[tuple[str, ...]]
+
+    def measure(self, item: Any) -> Metrics:
+        """Metrics of one image."""
+
+    def restore(self, record: dict[str, Any]) -> Metrics:
+        """The metrics that `asdict` turned into a record."""
+
+    def badness(self, metrics: Any) -> float:
+        """What the worst images have most of."""
+
+    def panels(self, item: Any) -> tuple[list[Picture], str]:
+        """Pictures of one image, measured again, and a line of text."""
 
 
 @dataclass(frozen=True)
@@ -37,26 +74,64 @@ class Evaluation:
     Args:
         rows: metrics of each image that could be measured, by name.
         failed: what was wrong with the others, by name.
+        summarised: the metrics that the summary has.
     """
 
-    rows: dict[str, DepthMetrics]
+    rows: dict[str, Any]
     failed: dict[str, str]
+    summarised: tuple[str, ...]
 
     def summary(self) -> dict[str, float | int]:
-        """`abs_rel` and `delta1` averaged over images, and `n` of them."""
-        metrics = self.rows.values()
-        return {
-            "abs_rel": float(np.mean([m.abs_rel for m in metrics])),
-            "delta1": float(np.mean([m.delta1 for m in metrics])),
-            "n": len(self.rows),
-            "failed": len(self.failed),
+        """Each summarised metric averaged over images, `n` of them, and how many `failed`."""
+        means = {
+            metric: float(np.mean([getattr(metrics, metric) for metrics in self.rows.values()]))
+            for metric in self.summarised
         }
+        return {**means, "n": len(self.rows), "failed": len(self.failed)}
+
+
+def evaluate(
+    task: Task,
+    items: Sequence[Named],
+    out: Path,
+    about: dict[str, Any] | None = None,
+    resume_as: dict[str, Any] | None = None,
+) -> Evaluation:
+    """Measure every item and write the four files of this module into a folder.
+
+    Args:
+        task: what is measured, with which model.
+        items: the set; each is read when it is its turn.
+        out: folder for the results; made if missing.
+        about: what is measured and how, for the summary; things that JSON can hold.
+        resume_as: keep a journal in the folder, and go on where a run with the same content here was killed; None: do
+            not.
+
+    Returns:
+        The metrics. An image that cannot be measured is counted and named, and the others go on.
+
+    Raises:
+        ConfigurationError: the folder holds an unfinished run of something else.
+        InputError: no image at all could be measured.
+        DatasetError: the results cannot be written.
+    """
+    about = about or {}
+    result = Evaluation({}, {}, task.summarised)
+    if resume_as is not None:
+        with Journal(out, resume_as) as journal:
+            _measure_all(task, items, result, journal)
+            _write(task, items, result, out, about)
+            journal.finish()
+    else:
+        _measure_all(task, items, result, None)
+        _write(task, items, result, out, about)
+    return result
 
 
 def evaluate_pairs(
-    estimator: Estimator, pairs: Sequence[DepthPair], valid_range: tuple[float, float], out: Path
+    estimator: Estimator, pairs: Sequence[DepthItem], valid_range: tuple[float, float], out: Path
 ) -> Evaluation:
-    """Estimate, align, measure and write `per_image.csv`, `summary.json` and `worst.png` to a folder.
+    """`evaluate` for depth within a range and nothing else, with a bare estimator.
 
     Args:
         estimator: [H, W, 3] uint8 RGB to [H, W] relative depth.
@@ -64,80 +139,75 @@ def evaluate_pairs(
         valid_range: metres (low, high), 0 < low < high; truth outside is left out, and predictions are clipped to it.
         out: folder for the results; made if missing.
 
-    Returns:
-        The metrics. An image that cannot be measured is counted and named, and the others go on.
-
     Raises:
         ConfigurationError: the range is not one.
         InputError: no image at all could be measured.
     """
-    low, high = valid_range
-    if not 0 < low < high:
-        raise ConfigurationError(f"valid range {low} to {high} m must satisfy 0 < low < high")
-    result = Evaluation({}, {})
-    for pair in tqdm(pairs, unit="image", disable=None):
+    return evaluate(DepthTask(DepthModel("model", estimator), DepthProtocol(valid_range)), pairs, out)
+
+
+def _measure_all(task: Task, items: Sequence[Named], result: Evaluation, journal: Journal | None) -> None:
+    done = journal.done if journal is not None else {}
+    for item in items:
+        if item.name in done:
+            record = {key: value for key, value in done[item.name].items() if key != "name"}
+            result.rows[item.name] = task.restore(record)
+    left = [item for item in items if item.name not in result.rows]
+    for item in tqdm(left, initial=len(result.rows), total=len(items), unit="image", disable=None):
         try:
-            truth = pair.read_depth()
-            valid = np.isfinite(truth) & (truth > low) & (truth < high)
-            prediction = _at_size(estimator(pair.read_image()), truth)
-            result.rows[pair.name] = aligned_metrics(prediction, truth, valid, valid_range)
+            result.rows[item.name] = task.measure(item)
         except MergeError as error:
-            result.failed[pair.name] = str(error)
+            result.failed[item.name] = str(error)
+        else:
+            if journal is not None:
+                journal.add(item.name, asdict(result.rows[item.name]))
     if not result.rows:
-        raise InputError(
-            f"none of {len(pairs)} images could be measured; the first: {next(iter(result.failed.values()))}"
-        )
-    _write_csv(result, out / "per_image.csv")
-    with atomic_write(out / "summary.json") as temporary:
-        temporary.write_text(json.dumps({**result.summary(), "failures": result.failed}, indent=2) + "\n")
-    worst = sorted(result.rows, key=lambda name: -result.rows[name].abs_rel)[:WORST]
-    by_name = {pair.name: pair for pair in pairs}
-    rows = [_sheet_row(estimator, by_name[name], result.rows[name], valid_range) for name in worst]
-    with atomic_write(out / "worst.png") as temporary:
-        cv2.imwrite(str(temporary), cv2.cvtColor(_stacked(rows), cv2.COLOR_RGB2BGR))
-    return result
+        reason = next(iter(result.failed.values()), "the set is empty")
+        raise InputError(f"none of {len(items)} images could be measured; the first: {reason}")
 
 
-def _at_size(prediction: NDArray[np.float32], truth: NDArray[np.float32]) -> NDArray[np.float32]:
-    height, width = truth.shape
-    if prediction.shape == truth.shape:
-        return prediction
-    return np.asarray(cv2.resize(prediction, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+def _write(task: Task, items: Sequence[Named], result: Evaluation, out: Path, about: dict[str, Any]) -> None:
+    by_name = {item.name: item for item in items}
+    worst = sorted(result.rows, key=lambda name: -task.badness(result.rows[name]))[:WORST]
+    sheet = stacked([sheet_row(*task.panels(by_name[name])) for name in worst])
+    try:
+        with atomic_write(out / "per_image.csv") as temporary, temporary.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["name", *task.columns.values()])
+            for item in items:
+                if item.name in result.rows:
+                    values = [getattr(result.rows[item.name], metric) for metric in task.columns]
+                    writer.writerow([item.name, *(f"{v:.6f}" if isinstance(v, float) else v for v in values)])
+        summary = {**about, **result.summary(), "failures": result.failed}
+        with atomic_write(out / "summary.json") as temporary:
+            temporary.write_text(json.dumps(summary, indent=2) + "\n")
+        with atomic_write(out / "summary.md") as temporary:
+            temporary.write_text(_markdown(summary, result))
+        with atomic_write(out / "worst.png") as temporary:
+            cv2.imwrite(str(temporary), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    except OSError as error:
+        raise DatasetError(f"the results cannot be written to {out}: {error.strerror or error}") from error
 
 
-def _write_csv(result: Evaluation, path: Path) -> None:
-    with atomic_write(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["name", "abs_rel", "delta1", "rmse_m", "valid_pixels"])
-        for name, metrics in result.rows.items():
-            values = (metrics.abs_rel, metrics.delta1, metrics.rmse)
-            writer.writerow([name, *(f"{value:.6f}" for value in values), metrics.n])
+def _markdown(summary: dict[str, Any], result: Evaluation) -> str:
+    """The summary as two tables: the figures, and how they came about."""
+    figures = [f"{summary[metric]:.4f}" for metric in result.summarised]
+    lines = [
+        "| " + " | ".join([*result.summarised, "images", "not measured"]) + " |",
+        "|" + "---|" * (len(figures) + 2),
+        "| " + " | ".join([*figures, str(summary["n"]), str(summary["failed"])]) + " |",
+        "",
+    ]
+    told = {key: value for key, value in summary.items() if key not in (*result.summarised, "n", "failed", "failures")}
+    if told:
+        lines += ["| | |", "|---|---|", *(f"| {key} | {_plain(value)} |" for key, value in told.items()), ""]
+    lines += [f"- not measured: {name}: {reason}" for name, reason in result.failed.items()]
+    return "\n".join(lines).rstrip() + "\n"
 
 
-def _sheet_row(
-    estimator: Estimator, pair: DepthPair, metrics: DepthMetrics, valid_range: tuple[float, float]
-) -> NDArray[np.uint8]:
-    """Image, truth, aligned prediction and relative error (white 50 % and more) of one frame."""
-    image, truth = pair.read_image(), pair.read_depth()
-    prediction = _at_size(estimator(image), truth)
-    low, high = valid_range
-    valid = np.isfinite(truth) & (truth > low) & (truth < high)
-    affine = fit_affine(prediction[valid], truth[valid])
-    aligned = np.clip(affine.apply(prediction), low, high)
-    near, far = np.quantile(truth[valid], [0.02, 0.98])
-    known = np.where(valid, truth, np.nan)
-    error = np.where(valid, np.abs(aligned - truth) / np.where(valid, truth, 1), 0)
-    grey = np.repeat((np.clip(error / 0.5, 0, 1) * 255).astype(np.uint8)[..., None], 3, axis=2)
-    panels = [image, colourise(known, near, far + 1e-6), colourise(aligned, near, far + 1e-6), grey]
-    width = round(PANEL_HEIGHT * truth.shape[1] / truth.shape[0])
-    row = np.hstack([cv2.resize(panel, (width, PANEL_HEIGHT), interpolation=cv2.INTER_AREA) for panel in panels])
-    text = f"{pair.name}  AbsRel {metrics.abs_rel:.3f}  delta1 {metrics.delta1:.3f}"
-    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(row, text, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, thickness, cv2.LINE_AA)
-    return np.asarray(row, np.uint8)
-
-
-def _stacked(rows: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    width = max(row.shape[1] for row in rows)
-    padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows]
-    return np.vstack(padded)
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key} {_plain(inner)}" for key, inner in value.items() if inner is not None)
+    if isinstance(value, (list, tuple)):
+        return " ".join(_plain(inner) for inner in value)
+    return str(value)

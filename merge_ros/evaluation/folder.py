@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merge_ros.errors import DatasetError
+from merge_ros.evaluation.sample import DepthSample
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DEPTH_SUFFIXES = (".png", ".npy")
@@ -23,6 +24,10 @@ class DepthPair:
     name: str
     image: Path
     depth: Path
+
+    def read(self) -> DepthSample:
+        """Image and depth."""
+        return DepthSample(self.read_image(), self.read_depth())
 
     def read_image(self) -> NDArray[np.uint8]:
         """See `read_image`."""

@@ -16,6 +16,7 @@ from merge_ros.errors import InputError
 from merge_ros.geometry.alignment import fit_affine
 
 SMALLEST_DEPTH = 1e-6  # metres, the protocol's floor of an aligned prediction
+SMALLEST_DISPARITY = 1e-3  # 1/m, the protocol's floor of an aligned disparity
 DELTA1_RATIO = 1.25  # Eigen et al. 2014; strictly below
 
 
@@ -85,15 +86,48 @@ def aligned_metrics(
         InputError: shapes differ, nothing is valid, a valid value is not finite, or the clip is not a range.
         ScaleError: the prediction is constant over the valid pixels.
     """
+    return metric_metrics(align(prediction, truth, valid, clip), truth, valid)
+
+
+def align(
+    prediction: NDArray[np.floating],
+    truth: NDArray[np.floating],
+    fit_on: NDArray[np.bool_],
+    clip: tuple[float, float],
+    space: str = "depth",
+) -> NDArray[np.float64]:
+    """Relative depth or disparity to metres: scale and shift by least squares, then the set's range, then the floor.
+
+    Args:
+        prediction: affine-invariant depth, or disparity (large is near), any shape, finite where `fit_on`.
+        truth: metres, same shape, finite and > 0 where `fit_on`.
+        fit_on: bool, same shape: the pixels that scale and shift are fitted on.
+        clip: metres (low, high), high may be inf.
+        space: "depth", or "disparity": then the fit is to 1 / truth where the prediction is positive, and the inverse
+            of the fit is the depth, as Marigold's evaluation does it for models of disparity.
+
+    Returns:
+        Metres, same shape, in clip; not finite where the prediction is not.
+
+    Raises:
+        InputError: shapes differ, nothing to fit on, a value there is not finite, or the clip is not a range.
+        ScaleError: the prediction is constant over the pixels of the fit.
+    """
     low, high = clip
     if not 0 <= low < high:
         raise InputError(f"clip={clip} must be (low, high) in metres with 0 <= low < high")
-    p, t = _valid_values(prediction, truth, valid)
+    p, t = _valid_values(prediction, truth, fit_on)
     if not np.isfinite(p).all():
         raise InputError("the prediction is not finite at every valid pixel: leave such pixels out of `valid`")
-    affine = fit_affine(p, t)
-    aligned = np.maximum(np.clip(affine.scale * p + affine.shift, low, high), SMALLEST_DEPTH)
-    return _measure(aligned, t)
+    everywhere = prediction.astype(np.float64)
+    if space == "disparity":
+        near_enough = p > 0
+        affine = fit_affine(p[near_enough], 1 / t[near_enough])
+        metres = 1 / np.maximum(affine.scale * everywhere + affine.shift, SMALLEST_DISPARITY)
+    else:
+        affine = fit_affine(p, t)
+        metres = affine.scale * everywhere + affine.shift
+    return np.maximum(np.clip(metres, low, high), SMALLEST_DEPTH)
 
 
 def _measure(p: NDArray[np.float64], t: NDArray[np.float64]) -> DepthMetrics:

@@ -89,8 +89,8 @@ def denoise(
     return depth_latent
 
 
-def initial_noise(like: Tensor) -> Tensor:
-    """Standard normal noise [batch, C, h, w], the same at every call and for every image of the batch."""
-    generator = torch.Generator("cpu").manual_seed(INITIAL_NOISE_SEED)
+def initial_noise(like: Tensor, seed: int = INITIAL_NOISE_SEED) -> Tensor:
+    """Standard normal noise [batch, C, h, w], for a seed the same at every call and for every image of the batch."""
+    generator = torch.Generator("cpu").manual_seed(seed)
     noise = torch.randn((1, *like.shape[1:]), generator=generator)
     return noise.expand_as(like).to(like)

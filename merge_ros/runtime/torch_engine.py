@@ -11,7 +11,7 @@ from merge_ros.config import EstimatorSettings
 from merge_ros.errors import BackendError, ConfigurationError
 from merge_ros.model.autoencoder import decode_depth, encode
 from merge_ros.model.checkpoint import Checkpoint, load_checkpoint
-from merge_ros.model.sampling import denoise, denoise_in_one_step, initial_noise
+from merge_ros.model.sampling import INITIAL_NOISE_SEED, denoise, denoise_in_one_step, initial_noise
 from merge_ros.runtime.exported import check_batch
 from merge_ros.runtime.torch_device import DTYPES, find_device
 
@@ -44,6 +44,7 @@ class TorchEngine:
         self._checkpoint.vae.to(memory_format=torch.channels_last)
         self._conditioning = self._checkpoint.conditioning()
         self._steps = choose_steps(self._checkpoint, settings.steps)
+        self._noise_seed = INITIAL_NOISE_SEED
         self.description = (
             f"model {settings.model} with {type(self._checkpoint.vae).__name__}, backend torch, "
             f"device {self._device}, precision {precision}, mode eager, steps {self._steps}"
@@ -70,6 +71,15 @@ class TorchEngine:
         except torch.OutOfMemoryError as error:
             raise BackendError(f"{self._device} ran out of memory for images of shape {rgb.shape}: {error}") from error
 
+    @property
+    def draws_noise(self) -> bool:
+        """Whether depth starts from noise, which one step does not."""
+        return self._checkpoint.converter.config.depth_timestep is None
+
+    def reseed(self, seed: int) -> None:
+        """Start the next estimates from the noise of another seed, >= 0."""
+        self._noise_seed = seed
+
     def _to_network(self, rgb: NDArray[np.uint8]) -> Tensor:
         images = torch.from_numpy(rgb).to(self._device).permute(0, 3, 1, 2)
         return images.to(self._checkpoint.vae.dtype) / 127.5 - 1
@@ -91,7 +101,7 @@ class TorchEngine:
             self._conditioning,
             checkpoint.depth_scheduler(),
             self._steps,
-            initial_noise(image_latent),
+            initial_noise(image_latent, self._noise_seed),
         )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from merge_ros.geometry.depth import colourise
-from merge_ros.training.data import FAR_QUANTILE, NEAR_QUANTILE
+from merge_ros.geometry.normalisation import FAR_QUANTILE, NEAR_QUANTILE
 
 
 class Board:

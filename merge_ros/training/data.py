@@ -16,9 +16,8 @@ from tqdm import tqdm
 
 from merge_ros.errors import DatasetError
 from merge_ros.evaluation.folder import read_depth, read_image
+from merge_ros.geometry.normalisation import depth_range, normalise_depth
 from merge_ros.simulation.dataset import read_index
-
-NEAR_QUANTILE, FAR_QUANTILE = 0.02, 0.98  # of linear depth, mapped to -1 and 1 (MERGE, arXiv 2510.23574)
 
 
 @dataclass(frozen=True)
@@ -69,27 +68,6 @@ class PackedData:
     def _mirrored(self, pixels: Tensor, index: NDArray[np.intp]) -> Tensor:
         mirror = torch.from_numpy(index >= len(self))[:, None, None, None]
         return torch.where(mirror, pixels.flip(-1), pixels)
-
-
-def depth_range(metres: NDArray[np.float32]) -> tuple[float, float]:
-    """The 2 % and 98 % quantiles of the known depths of [height, width] metres, where 0 is unknown.
-
-    Raises:
-        DatasetError: no known depth, or all of it equal.
-    """
-    known = metres[metres > 0]
-    if known.size == 0:
-        raise DatasetError("a depth map without a single known pixel")
-    near, far = np.quantile(known, (NEAR_QUANTILE, FAR_QUANTILE))
-    if far <= near:
-        raise DatasetError(f"a flat depth map: {known.size} pixels, all {near} m")
-    return float(near), float(far)
-
-
-def normalise_depth(metres: NDArray[np.float32], near: float, far: float) -> NDArray[np.float32]:
-    """Linear depth with `near` mapped to -1 and `far` to 1, clipped; unknown pixels (0) become 1, the far end."""
-    scaled = np.clip((metres - near) / (far - near) * 2 - 1, -1, 1)
-    return np.where(metres > 0, scaled, 1.0).astype(np.float32)
 
 
 def pack(folder: Path, cache: Path, limit: int | None = None) -> PackedData:

@@ -13,6 +13,7 @@ import torch
 
 from merge_ros.errors import ConfigurationError, DatasetError
 from merge_ros.evaluation.metrics import aligned_metrics
+from merge_ros.geometry.normalisation import depth_range, normalise_depth
 from merge_ros.model.converter import PixArtConverter
 from merge_ros.training.architecture import (
     TinyArchitecture,
@@ -22,7 +23,7 @@ from merge_ros.training.architecture import (
     build_vae,
     parameter_count,
 )
-from merge_ros.training.data import depth_range, normalise_depth, pack
+from merge_ros.training.data import pack
 from merge_ros.training.depth_converters import new_converter
 from merge_ros.training.depth_losses import abs_rel, align, outline_error
 from merge_ros.training.run import RunSettings
