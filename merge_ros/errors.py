@@ -37,6 +37,10 @@ class BackendError(MergeError):
     """An inference backend that is unavailable or failed."""
 
 
+class GenerationCancelled(MergeError):
+    """Image generation was stopped by its step callback: an order that was obeyed, not a fault."""
+
+
 class MissingDependencyError(MergeError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
 
@@ -44,6 +48,10 @@ class MissingDependencyError(MergeError, ImportError):
         super().__init__(
             f"{purpose} needs the package {package!r}, which is not installed: pip install 'merge_ros[{extra}]'"
         )
+
+
+class OutputError(MergeError):
+    """A result that cannot be written: a full or read-only disk, or a folder that is a file."""
 
 
 class DatasetError(MergeError):

@@ -71,6 +71,11 @@ class DepthEstimator:
         engine: Any = self._engine
         engine.reseed(seed)
 
+    @property
+    def engine(self) -> DepthEngine | None:
+        """What runs the model, so that image mode can share its weights; None once the estimator was closed."""
+        return self._engine
+
     def warm_up(self, width: int, height: int) -> None:
         """Run once on a grey image of this size, so that the first real frame is not the slow one."""
         self(np.full((height, width, 3), 128, np.uint8))

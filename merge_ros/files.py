@@ -1,8 +1,9 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and names that are safe for them."""
 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,19 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def safe_name(text: str, length: int = 60) -> str:
+    """A file name made of what somebody typed: it cannot leave its folder, be hidden, or need quoting in a shell.
+
+    Args:
+        text: anything; accents and other alphabets are lost.
+        length: most characters of the name.
+
+    Returns:
+        Lower-case letters, digits, `_` and single `-` inside; "unnamed" where nothing of the text is left.
+    """
+    return re.sub(r"[^a-z0-9_]+", "-", text.lower())[:length].strip("-_") or "unnamed"
 
 
 def _umask() -> int:

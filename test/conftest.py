@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from pathlib import Path
 
@@ -63,4 +64,19 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     converter.save_pretrained(folder / "depth_converters")
     DPMSolverMultistepScheduler().save_pretrained(folder / "scheduler")
     save_empty_prompt(Conditioning(torch.randn(1, 1, 12), torch.ones(1, 1)), folder / "depth_converters")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def random_image_model(random_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`random_model` with a text encoder and a tokenizer of a few words, so that it makes images too."""
+    torch = pytest.importorskip("torch")
+    from merge_ros.training.architecture import TinyArchitecture, build_text_encoder, build_tokenizer
+
+    folder = tmp_path_factory.mktemp("random_image_model")
+    shutil.copytree(random_model, folder, dirs_exist_ok=True)
+    torch.manual_seed(1)
+    shape = TinyArchitecture(text_width=12, text_layers=1, vocabulary=96, prompt_tokens=16)
+    build_text_encoder(shape).save_pretrained(folder / "text_encoder")
+    build_tokenizer(shape, ["a red crate and a blue ball on a grey floor"]).save_pretrained(folder / "tokenizer")
     return folder

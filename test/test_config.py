@@ -7,6 +7,7 @@ import pytest
 from merge_ros.config import (
     CloudSettings,
     EstimatorSettings,
+    GeneratorSettings,
     OutputSettings,
     ScaleSettings,
     ScanSettings,
@@ -24,6 +25,11 @@ from merge_ros.errors import ConfigurationError, MergeError
         (EstimatorSettings, {"precision": "int4"}, "allowed: auto, fp32, fp16, bf16"),
         (EstimatorSettings, {"steps": -1}, "between 0 and 1000"),
         (EstimatorSettings, {"threads": -1}, "between 0"),
+        (GeneratorSettings, {"model": ""}, "model is empty"),
+        (GeneratorSettings, {"precision": "int4"}, "allowed: auto, fp32, fp16, bf16"),
+        (GeneratorSettings, {"max_side": 0}, "max_side=0 must lie between 16"),
+        (GeneratorSettings, {"max_steps": 1}, "max_steps=1 must lie between 2"),
+        (GeneratorSettings, {"cached_prompts": -1}, "between 0"),
         (ScaleSettings, {"source": "guess"}, "allowed: none, fixed, ground_plane"),
         (ScaleSettings, {"source": "fixed", "scale": 0.0}, "needs scale > 0"),
         (ScaleSettings, {"source": "ground_plane"}, "camera_height"),
@@ -44,5 +50,13 @@ def test_refused(kind: type, values: dict[str, object], message: str) -> None:
 
 
 def test_the_defaults_are_allowed() -> None:
-    for kind in (EstimatorSettings, ScaleSettings, OutputSettings, CloudSettings, ScanSettings, StreamSettings):
+    for kind in (
+        EstimatorSettings,
+        GeneratorSettings,
+        ScaleSettings,
+        OutputSettings,
+        CloudSettings,
+        ScanSettings,
+        StreamSettings,
+    ):
         kind()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from merge_ros.files import atomic_write
+from merge_ros.files import atomic_write, safe_name
 
 
 def test_written_whole(tmp_path: Path) -> None:
@@ -29,3 +29,21 @@ def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
         fail()
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("A red crate!", "a-red-crate"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("..", "unnamed"),
+        ("-rf *", "rf"),
+        ("\0\n/", "unnamed"),
+        (".hidden", "hidden"),
+        ("Größe_1", "gr-e_1"),
+        ("x" * 100, "x" * 60),
+        ("", "unnamed"),
+    ],
+)
+def test_names_stay_in_their_folder(text: str, name: str) -> None:
+    assert safe_name(text) == name

@@ -27,12 +27,16 @@ MAY_IMPORT = {
     "model": BASE,
     "runtime": BASE | {"model"},
     "estimator": BASE | {"model", "runtime"},
+    "generated": BASE,
+    "generator": BASE | {"model", "runtime", "estimator", "generated"},
     "simulation": BASE,
     "evaluation": BASE | {"scale", "model", "runtime", "estimator"},
-    "training": BASE | {"model", "runtime", "estimator", "evaluation", "simulation"},
-    "ros": BASE | {"scale", "model", "runtime", "estimator", "msg", "srv", "action"},
+    "training": BASE | {"model", "runtime", "estimator", "generated", "generator", "evaluation", "simulation"},
+    "ros": BASE | {"scale", "model", "runtime", "estimator", "generated", "generator", "msg", "srv", "action"},
     "demo": BASE | {"scale", "estimator", "evaluation", "simulation", "ros", "msg", "srv", "action"},
-    "cli": BASE | {"scale", "model", "runtime", "estimator", "evaluation", "simulation", "training", "ros", "demo"},
+    "cli": BASE
+    | {"scale", "model", "runtime", "estimator", "generated", "generator"}
+    | {"evaluation", "simulation", "training", "ros", "demo"},
 }
 
 # Each third party with its name on PyPI (None: only ROS itself brings it), its key in rosdep (None: none for Jazzy that
@@ -179,6 +183,7 @@ def requirement_name(requirement: str) -> str:
         "merge_ros.config",
         "merge_ros.scale",
         "merge_ros.geometry",
+        "merge_ros.generator",
         "merge_ros.cli.main",
     ],
 )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from merge_ros import __version__
 from merge_ros.errors import MergeError
 
-VERBS = ("depth", "evaluate", "verify", "export", "engines", "benchmark", "demo", "make_dataset")
+VERBS = ("depth", "generate", "evaluate", "verify", "export", "engines", "benchmark", "demo", "make_dataset")
 
 EXAMPLES = """\
 examples:
@@ -19,6 +19,8 @@ examples:
   merge-ros depth photo.jpg --out depth/          relative depth of single images or folders
   merge-ros depth photo.jpg --out depth/ --scale-source ground_plane --camera-height 0.4 --camera-pitch 0.1 --hfov 69
                                                   metres and a point cloud, from the camera's height over the floor
+  merge-ros generate "a red crate on a wooden floor" --out crates/ --depth
+                                                  images from text, with their relative depth
   ros2 launch merge_ros depth.launch.py           the node itself
 
 `merge-ros VERB --help` explains one verb.
@@ -29,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
     parser = argparse.ArgumentParser(
         prog="merge-ros",
-        description="Depth from one camera with a frozen diffusion transformer and its MERGE converters.",
+        description="Depth from one camera, and images from text: one frozen diffusion transformer, MERGE converters.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from merge_ros.cli.options import image_size
+
 DESCRIPTION = """\
 Render frames of random indoor scenes with exact depth and a caption, a mix of three kinds of view:
 
@@ -78,18 +80,6 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print(f"{rendered} frames rendered; {arguments.out} holds {arguments.count}")
     return 0
-
-
-def image_size(text: str) -> tuple[int, int]:
-    """`256x192` to (256, 192).
-
-    Raises:
-        argparse.ArgumentTypeError: not two whole numbers with an x between them.
-    """
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.isdigit() for part in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 256x192")
-    return int(parts[0]), int(parts[1])
 
 
 def shares(text: str) -> dict[str, float]:

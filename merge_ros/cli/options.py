@@ -1,10 +1,18 @@
-"""The options that every verb with a model in it shares."""
+"""The options that several verbs share: which model estimates depth, which makes images, and what images."""
 
 from __future__ import annotations
 
 import argparse
 
-from merge_ros.config import BACKENDS, PRECISIONS, TORCH_MODES, EstimatorSettings
+from merge_ros.config import (
+    BACKENDS,
+    PRECISIONS,
+    RANGES,
+    TORCH_MODES,
+    EstimatorSettings,
+    GenerationRequest,
+    GeneratorSettings,
+)
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -59,3 +67,104 @@ def estimator_settings(arguments: argparse.Namespace) -> EstimatorSettings:
         processing_pixels=arguments.processing_pixels,
         threads=arguments.threads,
     )
+
+
+def add_generator_options(parser: argparse.ArgumentParser) -> None:
+    """Add the fields of `GeneratorSettings` as options, with its defaults, but for the limits."""
+    defaults = GeneratorSettings()
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model",
+        default=defaults.model,
+        help="merge-tiny (shipped), a MERGE-B or PixArt folder, or a Hugging Face id (%(default)s)",
+    )
+    group.add_argument(
+        "--converters", default=defaults.converters, help="where depth_converters/ is, if not in the model"
+    )
+    group.add_argument("--device", default=defaults.device, help="auto, cpu, cuda, cuda:1, ... (%(default)s)")
+    group.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default=defaults.precision,
+        help="auto: fp16 on a GPU, fp32 on a CPU (%(default)s)",
+    )
+    group.add_argument("--threads", type=int, default=defaults.threads, help="CPU threads; 0: torch decides")
+    group.add_argument(
+        "--keep-text-encoder",
+        action="store_true",
+        help="keep the text encoder in memory between prompts instead of loading it for each new one",
+    )
+
+
+def generator_settings(arguments: argparse.Namespace) -> GeneratorSettings:
+    """The settings that the options ask for; the limits are as wide as they can be: whoever types may wait.
+
+    Raises:
+        ConfigurationError: a value is not allowed.
+    """
+    return GeneratorSettings(
+        model=arguments.model,
+        converters=arguments.converters,
+        device=arguments.device,
+        precision=arguments.precision,
+        threads=arguments.threads,
+        keep_text_encoder=arguments.keep_text_encoder,
+        max_side=int(RANGES["max_side"][1]),
+        max_steps=int(RANGES["max_steps"][1]),
+        max_count=int(RANGES["max_count"][1]),
+    )
+
+
+def add_request_options(parser: argparse.ArgumentParser) -> None:
+    """Add what an image is made from as options, but for the prompt, with the defaults of `GenerationRequest`."""
+    defaults = GenerationRequest("any")
+    group = parser.add_argument_group("image")
+    group.add_argument("--negative", default=defaults.negative_prompt, metavar="TEXT", help="what not to show")
+    group.add_argument(
+        "--seed",
+        type=int,
+        default=defaults.seed,
+        help="of the first image, the others take the next numbers; 0: a random one, which the metadata tells",
+    )
+    group.add_argument(
+        "--size", type=image_size, default=(defaults.width, defaults.height), metavar="WxH", help="(the model's own)"
+    )
+    group.add_argument("--steps", type=int, default=defaults.steps, help="denoising steps (%(default)s)")
+    group.add_argument(
+        "--guidance",
+        type=float,
+        default=defaults.guidance,
+        help="how much the prompt counts; 1 does without guidance and takes half the time (%(default)s)",
+    )
+    group.add_argument("--count", type=int, default=defaults.count, help="images of each prompt (%(default)s)")
+
+
+def generation_request(arguments: argparse.Namespace, prompt: str, *, depth: bool) -> GenerationRequest:
+    """What the options ask for.
+
+    Raises:
+        InputError: a value is not allowed.
+    """
+    return GenerationRequest(
+        prompt=prompt,
+        negative_prompt=arguments.negative,
+        seed=arguments.seed,
+        width=arguments.size[0],
+        height=arguments.size[1],
+        steps=arguments.steps,
+        guidance=arguments.guidance,
+        count=arguments.count,
+        depth=depth,
+    )
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """`256x192` to (256, 192).
+
+    Raises:
+        argparse.ArgumentTypeError: not two whole numbers with an x between them.
+    """
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isdigit() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 256x192")
+    return int(parts[0]), int(parts[1])

@@ -21,6 +21,13 @@ from merge_ros.config.estimator import (
     LIGHT_CODEC_COST,
     EstimatorSettings,
 )
+from merge_ros.config.generator import (
+    MAX_GUIDANCE,
+    MAX_SEED,
+    MIN_STEPS,
+    GenerationRequest,
+    GeneratorSettings,
+)
 from merge_ros.config.output import (
     CloudSettings,
     OutputSettings,
@@ -41,6 +48,9 @@ __all__ = [
     "CHOICES",
     "CODEC_WORDS",
     "LIGHT_CODEC_COST",
+    "MAX_GUIDANCE",
+    "MAX_SEED",
+    "MIN_STEPS",
     "PRECISIONS",
     "RANGES",
     "REFERENCE_CAMERAS",
@@ -49,6 +59,8 @@ __all__ = [
     "TORCH_MODES",
     "CloudSettings",
     "EstimatorSettings",
+    "GenerationRequest",
+    "GeneratorSettings",
     "OutputSettings",
     "ScaleSettings",
     "ScanSettings",

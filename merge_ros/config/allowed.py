@@ -54,6 +54,11 @@ RANGES: dict[str, tuple[float, float]] = {
     "scan_max_height": (-100.0, 100.0),
     "scan_range": (0.01, 1e4),
     "max_age": (0.0, 3600.0),
+    "cached_prompts": (0, 100_000),
+    "max_side": (16, 8192),
+    "max_steps": (2, 1000),
+    "max_count": (1, 10_000),
+    "max_prompt": (1, 100_000),
 }
 
 

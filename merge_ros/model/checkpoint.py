@@ -223,25 +223,40 @@ def _empty_prompt(folder: Path, converter_folder: Path, backbone: PixArtTransfor
     return conditioning
 
 
-def load_text_encoder(folder: Path) -> tuple[Any, Any]:
-    """The tokenizer and the T5 encoder of a model folder, in fp32.
+def load_text_encoder(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
+    """The tokenizer and the T5 encoder of a model folder, on the CPU.
 
     Raises:
         CheckpointError: a folder is missing or damaged.
     """
-    from transformers import AutoTokenizer, T5EncoderModel
+    from transformers import T5EncoderModel
+
+    tokenizer = load_tokenizer(folder)
+    try:
+        with _no_loading_bar():
+            encoder = T5EncoderModel.from_pretrained(
+                folder / "text_encoder", dtype=dtype, use_safetensors=True, local_files_only=True
+            )
+    except Exception as error:  # transformers raises many unrelated types on damaged files
+        raise CheckpointError(f"the text encoder of {folder} cannot be loaded: {error}") from error
+    return tokenizer, encoder.eval().requires_grad_(False)
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a model folder; its text encoder must be there too, but is not loaded.
+
+    Raises:
+        CheckpointError: a folder is missing or damaged.
+    """
+    from transformers import AutoTokenizer
 
     for part in ("tokenizer", "text_encoder"):
         if not (folder / part).is_dir():
             raise CheckpointError(f"{folder / part} does not exist; prompts cannot be encoded without it")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-        encoder = T5EncoderModel.from_pretrained(
-            folder / "text_encoder", dtype=torch.float32, use_safetensors=True, local_files_only=True
-        )
-    except Exception as error:  # transformers raises many unrelated types on damaged files
-        raise CheckpointError(f"the text encoder of {folder} cannot be loaded: {error}") from error
-    return tokenizer, encoder.eval().requires_grad_(False)
+        return AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    except Exception as error:  # as above
+        raise CheckpointError(f"the tokenizer of {folder} cannot be loaded: {error}") from error
 
 
 def _check_downsampling(vae: Autoencoder, full: Path) -> None:
@@ -263,6 +278,20 @@ def _quiet_diffusers() -> Iterator[None]:
         yield
     finally:
         diffusers.utils.logging.set_verbosity(before)
+
+
+@contextmanager
+def _no_loading_bar() -> Iterator[None]:
+    """transformers draws one for every load, across the progress of whoever loads."""
+    from transformers.utils import logging
+
+    before = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if before:
+            logging.enable_progress_bar()
 
 
 def _shortened(keys: list[str], limit: int = 5) -> str:

@@ -52,10 +52,17 @@ def load_engine(settings: EstimatorSettings) -> DepthEngine:
     return _LOADERS[settings.backend](settings)
 
 
-def _load_torch(settings: EstimatorSettings) -> DepthEngine:
-    # OpenMP reads this when torch is first imported. Spinning workers take the processor from everything else between
-    # two parallel regions: on a busy machine a frame took seven times as long with them (docs/performance.md).
+def let_workers_sleep() -> None:
+    """Call before torch is first imported: OpenMP reads it then.
+
+    Spinning workers take the processor from everything else between two parallel regions: on a busy machine a frame
+    took seven times as long with them (docs/performance.md).
+    """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def _load_torch(settings: EstimatorSettings) -> DepthEngine:
+    let_workers_sleep()
     try:
         from merge_ros.runtime.folded_engine import FoldedEngine
         from merge_ros.runtime.torch_engine import TorchEngine

@@ -11,6 +11,7 @@ from pathlib import Path
 from merge_ros.config import EstimatorSettings
 from merge_ros.errors import MissingDependencyError
 from merge_ros.model.codec import FULL_CODEC, LIGHT_CODEC, find_codec
+from merge_ros.model.fingerprint import fingerprint
 from merge_ros.model.locate import find_model
 from merge_ros.runtime.shipped import shipped_model
 
@@ -82,7 +83,9 @@ def model_fingerprint(settings: EstimatorSettings) -> str:
     """
     folder = find_model(settings.model, ("transformer", FULL_CODEC, LIGHT_CODEC, "scheduler"))
     converters = find_model(settings.converters, ("depth_converters",)) if settings.converters else folder
-    return _fingerprint(folder, converters, find_codec(settings.codec, folder))
+    codec = find_codec(settings.codec, folder)
+    parts = (folder / "transformer", codec, folder / "scheduler", converters / "depth_converters")
+    return fingerprint(parts, f"graph {GRAPH_VERSION}")
 
 
 def cache_folder() -> Path:
@@ -98,16 +101,3 @@ def file_hash(path: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _fingerprint(folder: Path, converters: Path, codec: Path) -> str:
-    digest = hashlib.sha256(f"graph {GRAPH_VERSION}".encode())
-    parts = (folder / "transformer", codec, folder / "scheduler", converters / "depth_converters")
-    for part in parts:
-        for file in sorted(part.glob("*")):
-            if file.suffix in (".json", ".safetensors"):
-                digest.update(f"{part.name}/{file.name}".encode())
-                with file.open("rb") as stream:
-                    while block := stream.read(1 << 20):
-                        digest.update(block)
-    return digest.hexdigest()[:32]

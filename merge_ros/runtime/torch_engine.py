@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from merge_ros.config import EstimatorSettings
-from merge_ros.errors import BackendError, ConfigurationError
-from merge_ros.model.autoencoder import decode_depth, encode
-from merge_ros.model.checkpoint import Checkpoint, load_checkpoint
-from merge_ros.model.sampling import INITIAL_NOISE_SEED, denoise, denoise_in_one_step, initial_noise
+from merge_ros.errors import BackendError
+from merge_ros.model.autoencoder import encode
+from merge_ros.model.checkpoint import load_checkpoint
+from merge_ros.model.depth_mode import DepthMode
 from merge_ros.runtime.exported import check_batch
 from merge_ros.runtime.torch_device import DTYPES, find_device
 
@@ -22,6 +22,10 @@ class TorchEngine:
     The precision is that of the weights and of all activations: there is no autocast. `settings.threads` sets torch's
     thread count, which is one for the whole process.
 
+    Attributes:
+        settings: as they came.
+        depth_mode: the loaded checkpoint, from the latent on; image mode can share its weights.
+
     Raises:
         BackendError: the device does not exist here.
         CheckpointError: the model cannot be loaded.
@@ -29,11 +33,12 @@ class TorchEngine:
     """
 
     def __init__(self, settings: EstimatorSettings) -> None:
+        self.settings = settings
         self._device = find_device(settings.device)
         precision = "fp32" if settings.precision == "auto" else settings.precision
         if settings.threads:
             torch.set_num_threads(settings.threads)
-        self._checkpoint = load_checkpoint(
+        checkpoint = load_checkpoint(
             settings.model,
             settings.converters,
             codec=settings.codec,
@@ -41,16 +46,14 @@ class TorchEngine:
             dtype=DTYPES[precision],
         )
         # Convolutions are a third faster with channels last (docs/performance.md), and differ by rounding only.
-        self._checkpoint.vae.to(memory_format=torch.channels_last)
-        self._conditioning = self._checkpoint.conditioning()
-        self._steps = choose_steps(self._checkpoint, settings.steps)
-        self._noise_seed = INITIAL_NOISE_SEED
+        checkpoint.vae.to(memory_format=torch.channels_last)
+        self.depth_mode = DepthMode(checkpoint, settings.steps)
         self.description = (
-            f"model {settings.model} with {type(self._checkpoint.vae).__name__}, backend torch, "
-            f"device {self._device}, precision {precision}, mode eager, steps {self._steps}"
+            f"model {settings.model} with {type(checkpoint.vae).__name__}, backend torch, device {self._device}, "
+            f"precision {precision}, mode eager, steps {self.depth_mode.steps}"
         )
-        self.grid = self._checkpoint.grid
-        self.native_pixels = self._checkpoint.native_pixels
+        self.grid = checkpoint.grid
+        self.native_pixels = checkpoint.native_pixels
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `DepthEngine.__call__`.
@@ -60,13 +63,9 @@ class TorchEngine:
             BackendError: the device ran out of memory.
         """
         check_batch(rgb, self.grid)
-        checkpoint = self._checkpoint
         try:
             with torch.inference_mode():
-                images = self._to_network(rgb)
-                image_latent = encode(checkpoint.vae, images)
-                depth_latent = self._estimate(image_latent)
-                depth = decode_depth(checkpoint.vae, depth_latent, image_latent)
+                depth = self.depth_mode(self._encode(rgb))
                 return depth.float().cpu().numpy()
         except torch.OutOfMemoryError as error:
             raise BackendError(f"{self._device} ran out of memory for images of shape {rgb.shape}: {error}") from error
@@ -74,47 +73,13 @@ class TorchEngine:
     @property
     def draws_noise(self) -> bool:
         """Whether depth starts from noise, which one step does not."""
-        return self._checkpoint.converter.config.depth_timestep is None
+        return self.depth_mode.draws_noise
 
     def reseed(self, seed: int) -> None:
         """Start the next estimates from the noise of another seed, >= 0."""
-        self._noise_seed = seed
+        self.depth_mode.noise_seed = seed
 
-    def _to_network(self, rgb: NDArray[np.uint8]) -> Tensor:
+    def _encode(self, rgb: NDArray[np.uint8]) -> Tensor:
+        vae = self.depth_mode.checkpoint.vae
         images = torch.from_numpy(rgb).to(self._device).permute(0, 3, 1, 2)
-        return images.to(self._checkpoint.vae.dtype) / 127.5 - 1
-
-    def _estimate(self, image_latent: Tensor) -> Tensor:
-        checkpoint, config = self._checkpoint, self._checkpoint.converter.config
-        if config.depth_timestep is not None:
-            return denoise_in_one_step(
-                checkpoint.network,
-                image_latent,
-                self._conditioning,
-                config.depth_timestep,
-                config.prediction_type,
-                checkpoint.scheduler.alphas_cumprod,
-            )
-        return denoise(
-            checkpoint.network,
-            image_latent,
-            self._conditioning,
-            checkpoint.depth_scheduler(),
-            self._steps,
-            initial_noise(image_latent, self._noise_seed),
-        )
-
-
-def choose_steps(checkpoint: Checkpoint, requested: int) -> int:
-    """The number of denoising steps: what was asked for, if the checkpoint can do it; 0 asks for its own number.
-
-    Raises:
-        ConfigurationError: several steps for converters that were trained for one.
-    """
-    config = checkpoint.converter.config
-    if config.depth_timestep is not None and requested > 1:
-        raise ConfigurationError(
-            f"steps={requested}, but these converters estimate depth in one step (depth_timestep="
-            f"{config.depth_timestep}); allowed: 0 or 1"
-        )
-    return requested or int(config.num_inference_steps)
+        return encode(vae, images.to(vae.dtype) / 127.5 - 1)
