@@ -84,7 +84,7 @@ def _counted(model: str) -> Any:
     from merge_ros.runtime.counting import stage_flops
     from merge_ros.runtime.graph import fold_checkpoint
 
-    graph = fold_checkpoint(load_checkpoint(model))
+    graph = fold_checkpoint(load_checkpoint(model, codec=EstimatorSettings().codec))
     return lambda batch, height, width: stage_flops(graph, (batch, height, width))["frame"]
 
 

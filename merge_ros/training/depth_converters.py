@@ -9,7 +9,6 @@ through which the depth losses go, learns with them: it sees what the converters
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,7 @@ from merge_ros.model.converter import PixArtConverter
 from merge_ros.model.light_codec import LightCodec
 from merge_ros.model.pixart import MergePixArt
 from merge_ros.training.architecture import TinyArchitecture
+from merge_ros.training.checksum import checksum
 from merge_ros.training.commands import add_start, stage_parser, start_stage
 from merge_ros.training.compute import Worker, compiled, launch, use_plain_attention
 from merge_ros.training.data import PackedData, pack
@@ -140,15 +140,6 @@ def true_metres(data: PackedData, index: NDArray[np.intp], size: tuple[int, int]
     ranges = data.ranges(index)
     near, far = ranges[:, :1, None], ranges[:, 1:, None]
     return near + relative * (far - near)
-
-
-def checksum(module: torch.nn.Module) -> str:
-    """SHA-256 over all weights of a module."""
-    digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def main() -> None:

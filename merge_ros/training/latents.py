@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from merge_ros.model.autoencoder import downsampling, encode
+from merge_ros.training.checksum import checksum
 from merge_ros.training.compute import Worker
 from merge_ros.training.data import PackedData
 
@@ -25,12 +26,13 @@ class LatentStore:
     Args:
         vae: the trained autoencoder.
         data: what to encode.
-        cache: folder for the arrays, which belong to this autoencoder and this data.
+        cache: folder for the arrays, named by the autoencoder's weights; they belong to this data.
         worker: this process; all processes must ask for the same kinds and sizes in the same order.
     """
 
     def __init__(self, vae: AutoencoderKL, data: PackedData, cache: Path, worker: Worker) -> None:
         self._vae, self._data, self._cache, self._worker = vae, data, cache, worker
+        self._encoder = checksum(vae)[:12]  # latents of another autoencoder would be taken for this one's
         self._open: dict[tuple[str, int], tuple[NDArray[np.float16], NDArray[np.bool_]]] = {}
 
     def images(self, index: NDArray[np.intp], reduction: int = 1) -> Tensor:
@@ -55,7 +57,7 @@ class LatentStore:
     def _arrays(self, kind: str, size: tuple[int, int]) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
         count, factor = self._data.rows, downsampling(self._vae)
         shape = (count, self._vae.config.latent_channels, size[0] // factor, size[1] // factor)
-        stem = f"{kind}_{count}x{size[1]}x{size[0]}.npy"
+        stem = f"{kind}_{self._encoder}_{count}x{size[1]}x{size[0]}.npy"
         latents, known = self._cache / f"latent_{stem}", self._cache / f"known_{stem}"
         self._worker.wait()
         if self._worker.is_first and not known.is_file():

@@ -13,7 +13,6 @@ import torch
 
 from merge_ros.errors import ConfigurationError, DatasetError
 from merge_ros.evaluation.metrics import aligned_metrics
-from merge_ros.geometry.normalisation import depth_range, normalise_depth
 from merge_ros.model.converter import PixArtConverter
 from merge_ros.training.architecture import (
     TinyArchitecture,
@@ -23,9 +22,11 @@ from merge_ros.training.architecture import (
     build_vae,
     parameter_count,
 )
-from merge_ros.training.data import pack
+from merge_ros.training.compute import Worker
+from merge_ros.training.data import depth_range, normalise_depth, pack
 from merge_ros.training.depth_converters import new_converter
 from merge_ros.training.depth_losses import abs_rel, align, outline_error
+from merge_ros.training.latents import LatentStore
 from merge_ros.training.run import RunSettings
 from merge_ros.training.text_to_image import TokenisedCaptions, draw_timesteps
 from merge_ros.training.train_tiny import planned_steps
@@ -142,3 +143,14 @@ def test_a_share_takes_the_same_part_of_every_stage() -> None:
     part, all_of_it = planned_steps(0.5), planned_steps(1.0)
     assert list(part) == list(all_of_it)
     assert all(all_of_it[stage] == pytest.approx(2 * part[stage], abs=1) for stage in part)
+
+
+def test_latents_of_another_autoencoder_are_not_taken_from_the_cache(frames_folder: Path, tmp_path: Path) -> None:
+    data, rows = pack(frames_folder, tmp_path, 12), np.array([3])
+    stores = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        vae = build_vae(TinyArchitecture(vae_channels=(8, 8, 8))).requires_grad_(False)
+        stores.append(LatentStore(vae, data, tmp_path, Worker()).images(rows))
+        assert torch.equal(stores[-1], LatentStore(vae, data, tmp_path, Worker()).images(rows))
+    assert not torch.allclose(*stores, atol=1e-2)
