@@ -56,3 +56,7 @@ class OutputError(MergeError):
 
 class DatasetError(MergeError):
     """A data folder or recording that is missing, incomplete or malformed."""
+
+
+class TrainingError(MergeError):
+    """A training that cannot go on: a loss that is not a number, or a disk that is full."""

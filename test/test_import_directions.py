@@ -63,6 +63,7 @@ THIRD_PARTIES = (
         "tokenizers": ("tokenizers", None, TORCH_PARTS),
         "torch": ("torch", None, TORCH_PARTS),
         "transformers": ("transformers", None, TORCH_PARTS),
+        "accelerate": ("accelerate", None, ("training",)),
         "cuda": ("cuda-bindings", None, ("runtime",)),
         "filelock": ("filelock", None, ("runtime",)),
         "onnx": ("onnx", None, ("runtime",)),
@@ -74,7 +75,7 @@ THIRD_PARTIES = (
         "PIL": ("pillow", "python3-pil", ("demo", "evaluation/adapters")),
         "rosbags": ("rosbags", None, ("demo",)),
         "tf2_msgs": (None, "tf2_msgs", ("ros",)),
-        "ruamel": ("ruamel-yaml", "python3-ruamel.yaml", ("demo",)),
+        "ruamel": ("ruamel-yaml", "python3-ruamel.yaml", ("demo", "training")),
     }
     | {
         package: (f"ros-jazzy-{package.replace('_', '-')}", package, ROS_PARTS)

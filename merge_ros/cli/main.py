@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from merge_ros import __version__
 from merge_ros.errors import MergeError
 
-VERBS = ("depth", "generate", "evaluate", "verify", "export", "engines", "benchmark", "demo", "make_dataset")
+VERBS = ("depth", "generate", "evaluate", "verify", "export", "engines", "benchmark", "demo", "make_dataset", "train")
 
 EXAMPLES = """\
 examples:

@@ -50,7 +50,7 @@ def decode(vae: Autoencoder, latents: Tensor) -> Tensor:
     """
     if isinstance(vae, LightCodec):
         raise ConfigurationError("a light codec decodes depth only; pictures need codec 'full'")
-    return (_decoded(vae, latents) / 2 + 0.5).clamp(0, 1)
+    return (decode_signed(vae, latents) / 2 + 0.5).clamp(0, 1)
 
 
 def decode_depth(vae: Autoencoder, latents: Tensor, image_latents: Tensor | None = None) -> Tensor:
@@ -61,7 +61,7 @@ def decode_depth(vae: Autoencoder, latents: Tensor, image_latents: Tensor | None
     Args:
         image_latents: of the pictures that the depth belongs to; a guided light codec needs them, no other uses them.
     """
-    return (_decoded(vae, latents, image_latents).mean(dim=1) / 2 + 0.5).clamp(0, 1)
+    return (decode_signed(vae, latents, image_latents).mean(dim=1) / 2 + 0.5).clamp(0, 1)
 
 
 def downsampling(vae: Autoencoder) -> int:
@@ -76,7 +76,12 @@ def latent_scaling(vae: AutoencoderKL | AutoencoderTiny) -> tuple[float, float]:
     return float(vae.config.scaling_factor), float(vae.config.shift_factor or 0.0)
 
 
-def _decoded(vae: Autoencoder, latents: Tensor, image_latents: Tensor | None = None) -> Tensor:
+def decode_signed(vae: Autoencoder, latents: Tensor, image_latents: Tensor | None = None) -> Tensor:
+    """What a latent shows, in [-1, 1] but for overshoot: [batch, 3, H, W], or [batch, 1, H, W] from a light codec.
+
+    Args:
+        image_latents: see `decode_depth`.
+    """
     if isinstance(vae, LightCodec):
         depth: Tensor = vae.decode(latents, image_latents)
         return depth

@@ -2,40 +2,66 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 OUTLINE_SCALES = 3  # halvings at which depth jumps are compared
 
 
-def align(predicted: Tensor, metres: Tensor) -> Tensor:
+def align(predicted: Tensor, metres: Tensor, known: Tensor | None = None) -> Tensor:
     """s p + t with the least-squares (s, t) of each frame, differentiable: [batch, H, W] metres.
 
     Args:
         predicted: [batch, H, W], any scale and shift.
-        metres: [batch, H, W], > 0.
+        metres: [batch, H, W], > 0 where known.
+        known: [batch, H, W] of 0 and 1, the pixels that count; None: all.
     """
     p, z = predicted.flatten(1), metres.flatten(1)
-    p_mean, z_mean = p.mean(1, keepdim=True), z.mean(1, keepdim=True)
-    covariance = ((p - p_mean) * (z - z_mean)).mean(1, keepdim=True)
-    scale = covariance / ((p - p_mean).square().mean(1, keepdim=True) + 1e-4)
+    k = None if known is None else known.flatten(1)
+    p_mean, z_mean = _mean(p, k), _mean(z, k)
+    covariance = _mean((p - p_mean) * (z - z_mean), k)
+    scale = covariance / (_mean((p - p_mean).square(), k) + 1e-4)
     return ((p - p_mean) * scale + z_mean).view_as(metres)
 
 
-def abs_rel(aligned: Tensor, metres: Tensor) -> Tensor:
-    """Mean of |aligned - z| / z, the first figure that depth is judged by."""
-    error: Tensor = ((aligned - metres).abs() / metres).mean()
+def abs_rel(aligned: Tensor, metres: Tensor, known: Tensor | None = None) -> Tensor:
+    """Mean of |aligned - z| / z, the first figure that depth is judged by; each frame weighs the same."""
+    error: Tensor = _mean(_relative(aligned, metres, known).abs().flatten(1), _flat(known)).mean()
     return error
 
 
-def outline_error(aligned: Tensor, metres: Tensor) -> Tensor:
+def outline_error(aligned: Tensor, metres: Tensor, known: Tensor | None = None) -> Tensor:
     """Mean difference of the slopes of relative error, at several resolutions (MiDaS, arXiv 1907.01341, equation 11).
 
-    Flat surfaces should be flat and edges sharp, wherever a whole object may stand.
+    Flat surfaces should be flat and edges sharp, wherever a whole object may stand. A slope counts where both its ends
+    are known.
     """
-    error = ((aligned - metres) / metres)[:, None]
+    error = _relative(aligned, metres, known)[:, None]
+    mask = torch.ones_like(error) if known is None else known[:, None]
     total = error.new_zeros(())
     for _ in range(OUTLINE_SCALES):
-        total = total + error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+        for dim in (-1, -2):
+            slope, length = error.diff(dim=dim).abs(), error.shape[dim] - 1
+            both = mask.narrow(dim, 0, length) * mask.narrow(dim, 1, length)
+            total = total + _mean(slope.flatten(1), both.flatten(1)).mean()
         error = functional.avg_pool2d(error, 2)
+        mask = 1 - functional.max_pool2d(1 - mask, 2)
     return total
+
+
+def _relative(aligned: Tensor, metres: Tensor, known: Tensor | None) -> Tensor:
+    if known is None:
+        return (aligned - metres) / metres
+    return known * (aligned - metres) / torch.where(known > 0, metres, 1)
+
+
+def _flat(known: Tensor | None) -> Tensor | None:
+    return None if known is None else known.flatten(1)
+
+
+def _mean(values: Tensor, known: Tensor | None) -> Tensor:
+    """Mean of each row over what is known: [batch, n] to [batch, 1]."""
+    if known is None:
+        return values.mean(1, keepdim=True)
+    return (values * known).sum(1, keepdim=True) / known.sum(1, keepdim=True).clamp(min=1)

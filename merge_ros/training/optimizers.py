@@ -7,7 +7,13 @@ from torch import nn
 from torch.optim import Optimizer
 
 
-def optimizers(modules: nn.ModuleDict, rate: float, matrix_rate: float | None, weight_decay: float) -> list[Optimizer]:
+def optimizers(
+    modules: nn.ModuleDict,
+    rate: float,
+    matrix_rate: float | None,
+    weight_decay: float,
+    betas: tuple[float, float] = (0.9, 0.99),
+) -> list[Optimizer]:
     """The optimisers of a run; each parameter group remembers its full rate as "full_rate".
 
     Muon orthogonalises the step of each weight matrix (Jordan 2024, kellerjordan.github.io/posts/muon; scaled to
@@ -19,6 +25,7 @@ def optimizers(modules: nn.ModuleDict, rate: float, matrix_rate: float | None, w
         rate: of AdamW.
         matrix_rate: of Muon; None: AdamW for all.
         weight_decay: of both.
+        betas: of AdamW.
     """
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
@@ -28,7 +35,7 @@ def optimizers(modules: nn.ModuleDict, rate: float, matrix_rate: float | None, w
             (matrices if is_matrix and matrix_rate is not None else others).append(parameter)
     found: list[Optimizer] = []
     if others:
-        found.append(torch.optim.AdamW(others, rate, betas=(0.9, 0.99), weight_decay=weight_decay))
+        found.append(torch.optim.AdamW(others, rate, betas=betas, weight_decay=weight_decay))
     if matrices and matrix_rate is not None:
         found.append(
             torch.optim.Muon(
