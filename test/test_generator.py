@@ -121,7 +121,7 @@ def test_no_weight_is_loaded_twice_beside_eager_depth(random_image_model: Path) 
     generator = ImageGenerator(GeneratorSettings(model=str(random_image_model)), estimator)
     assert generator.shares_weights
     assert "shared with depth" in generator.description
-    weights = generator._engine._weights  # type: ignore[union-attr]
+    weights = generator._engine.weights  # type: ignore[union-attr]
     generator(GenerationRequest(PROMPT, width=32, height=32, steps=2, depth=True))
     assert addresses(weights.backbone, weights.vae) <= before
     assert weights.depth_mode is estimator.engine.depth_mode
@@ -135,7 +135,7 @@ def test_a_light_codec_leaves_the_vae_to_images() -> None:
     engine = ImageEngine(GeneratorSettings(), estimator.engine)
     assert engine.shares_weights
     assert "VAE of its own" in engine.description
-    assert addresses(engine._weights.backbone) <= addresses(estimator.engine.depth_mode.checkpoint.network)
+    assert addresses(engine.weights.backbone) <= addresses(estimator.engine.depth_mode.checkpoint.network)
 
 
 def test_who_cannot_share_says_why(random_image_model: Path) -> None:

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from diffusers import (
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from merge_ros.errors import CheckpointError, MergeError
+from merge_ros.errors import CheckpointError, MergeError, MissingDependencyError
 from merge_ros.model.autoencoder import KINDS, Autoencoder, downsampling
 from merge_ros.model.codec import FULL_CODEC, LIGHT_CODEC, find_codec, read_config
 from merge_ros.model.conditioning import Conditioning, encode_prompt
@@ -247,12 +248,16 @@ def load_tokenizer(folder: Path) -> Any:
 
     Raises:
         CheckpointError: a folder is missing or damaged.
+        MissingDependencyError: the vocabulary is T5's own, and sentencepiece is not installed.
     """
     from transformers import AutoTokenizer
 
     for part in ("tokenizer", "text_encoder"):
         if not (folder / part).is_dir():
             raise CheckpointError(f"{folder / part} does not exist; prompts cannot be encoded without it")
+    # Without the package, transformers takes such a vocabulary for another kind of file.
+    if (folder / "tokenizer" / "spiece.model").is_file() and importlib.util.find_spec("sentencepiece") is None:
+        raise MissingDependencyError("sentencepiece", "torch", f"reading {folder / 'tokenizer' / 'spiece.model'}")
     try:
         return AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
     except Exception as error:  # as above

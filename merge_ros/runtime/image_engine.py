@@ -61,6 +61,7 @@ class ImageEngine:
         depth: the depth engine of this process, whose weights are used where it runs the same model in eager torch.
 
     Attributes:
+        weights: all but the text encoder's.
         description: one line with model, device, precision, and whose weights these are.
         device, precision: by the names that settings use.
         shares_weights: whether backbone and converters are those of the depth engine.
@@ -83,7 +84,7 @@ class ImageEngine:
             weights = _shared(depth, self._folder)
         else:
             weights = _own(settings, self._folder, problem)
-        self._weights = weights
+        self.weights = weights
         self._image_mode = ImageMode(weights.backbone, weights.vae, weights.scheduler)
         self._device, self._dtype = weights.backbone.device, weights.backbone.dtype
         self._prompts = PromptEncoder(
@@ -115,7 +116,7 @@ class ImageEngine:
                 below = side // self.grid * self.grid
                 near = f"{below} or {below + self.grid}" if below else f"{self.grid}"
                 raise InputError(f"{name} is {side}; this model makes multiples of {self.grid}, such as {near}")
-        if request.depth and self._weights.depth_mode is None:
+        if request.depth and self.weights.depth_mode is None:
             raise InputError(
                 f"depth was asked for, but {self._folder} has no depth_converters/, and no other place was named"
             )
@@ -153,7 +154,7 @@ class ImageEngine:
 
     def depth(self, latent: Tensor) -> NDArray[np.float32]:
         """Relative depth [height, width] in [0, 1], 0 nearest, straight from the latent: nothing is encoded again."""
-        depth_mode = self._weights.depth_mode
+        depth_mode = self.weights.depth_mode
         if depth_mode is None:
             raise CheckpointError(f"{self._folder}: no converters are plugged in")
         with self._computing("the depth of an image"):
@@ -163,7 +164,7 @@ class ImageEngine:
     def fingerprint(self) -> str:
         """A hash over all weights and settings of the model, 32 hexadecimal digits; reads all its files."""
         parts = [self._folder / part for part in IMAGE_PARTS]
-        if self._weights.depth_mode is not None:
+        if self.weights.depth_mode is not None:
             converters = find_model(self._converters, ("depth_converters",)) if self._converters else self._folder
             parts += [self._folder / LIGHT_CODEC, converters / "depth_converters"]
         return fingerprint(parts)
@@ -177,7 +178,7 @@ class ImageEngine:
             raise BackendError(f"{self._device} ran out of memory for {what}: {error}") from error
 
     def _native_pixels(self) -> int:
-        weights = self._weights
+        weights = self.weights
         if weights.depth_mode is not None:
             return weights.depth_mode.checkpoint.native_pixels
         return int((weights.backbone.config.sample_size * downsampling(weights.vae)) ** 2)
