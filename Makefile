@@ -9,6 +9,11 @@ TORCH ?= torch==2.13.0
 PIP_FLAGS ?=
 # Optional folder with wheels of the real ros2 command line, launch, launch_ros and sensor_msgs_py, which PyPI lacks.
 ROS2_TOOLS ?= ../shared/ros2_tools
+# Optional folder with an archive of Nav2 for the PyPI ROS 2 wheels, for `make nav-demo` and tests where Nav2 is not installed.
+ROS2_REAL ?= ../shared/ros2_real
+# Depth and room of `make nav-demo`.
+DEPTH ?= exact
+ROOM ?= 0
 # What these wheels need from PyPI. ros2cli imports pkg_resources, which newer setuptools no longer has.
 ROS2_TOOLS_NEED := argcomplete importlib-metadata lark osrf-pycommon packaging psutil pyyaml ros-jazzy-ament-index-python \
 	ros-jazzy-lifecycle-msgs 'setuptools<80'
@@ -33,7 +38,7 @@ TEST_EXTRAS := ros,torch,sim,train,dev
 unexport PYTHONPATH AMENT_PREFIX_PATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format venv build train-tiny export-tiny clean distclean
+.PHONY: help demo nav-demo test lint format venv build train-tiny export-tiny clean distclean
 
 # $(call install,EXTRAS,MORE): pip install this package with extras, and say what that took.
 define install
@@ -45,10 +50,13 @@ endef
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "Variables with their values here: PYTHON=$(PYTHON) VENV=$(VENV) TORCH=$(TORCH) PIP_FLAGS=$(PIP_FLAGS)"
-	@echo "  ROS2_TOOLS=$(ROS2_TOOLS) PYTEST_FLAGS=$(PYTEST_FLAGS) RUN=$(RUN) SHARE=$(SHARE)"
+	@echo "  ROS2_TOOLS=$(ROS2_TOOLS) ROS2_REAL=$(ROS2_REAL) DEPTH=$(DEPTH) ROOM=$(ROOM) PYTEST_FLAGS=$(PYTEST_FLAGS) RUN=$(RUN) SHARE=$(SHARE)"
 
 demo: $(STAMPS)/demo  ## Play a recorded robot drive through the depth node; results in demo_output/
 	$(BIN)/merge-ros demo
+
+nav-demo: $(STAMPS)/test  ## Drive a simulated robot to a goal under Nav2; film in nav_demo_output/: DEPTH=merge-tiny ROOM=3
+	$(BIN)/python -m merge_ros.demo.nav_demo --depth $(DEPTH) --room $(ROOM) --archives $(ROS2_REAL)
 
 test: lint  ## Check style and types, then run all tests against the installed package
 	$(BIN)/pytest $(PYTEST_FLAGS)
@@ -75,7 +83,7 @@ build: $(STAMPS)/venv  ## Build the wheel into dist/
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
 
 clean:  ## Remove what builds and runs leave behind
-	rm -rf build dist *.egg-info demo_output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist *.egg-info demo_output nav_demo_output .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 distclean: clean  ## Remove the environment too
 	rm -rf $(VENV)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from pathlib import Path
 
 import lifecycle_msgs.msg
@@ -17,7 +18,7 @@ from launch.actions import (
 from launch.conditions import IfCondition
 from launch.events import matches_action
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import LifecycleNode
+from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
 from launch_ros.parameter_descriptions import ParameterValue
@@ -57,6 +58,12 @@ def generate_launch_description() -> LaunchDescription:
             )
             for name in OVERRIDES
         ),
+        DeclareLaunchArgument(
+            "executable",
+            default_value="depth_node",
+            description="exact_depth_node stands in for a model on the simulated robot.",
+            choices=["depth_node", "exact_depth_node"],
+        ),
         DeclareLaunchArgument("name", default_value="merge", description="Name of the node."),
         DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node."),
         DeclareLaunchArgument(
@@ -67,6 +74,12 @@ def generate_launch_description() -> LaunchDescription:
             default_value="true",
             description="Configure and activate the node. When it cannot be configured it stays unconfigured, and says "
             "why.",
+            choices=["true", "false"],
+        ),
+        DeclareLaunchArgument(
+            "view",
+            default_value="false",
+            description="Show image, depth, cloud and scale live as well (merge-ros view; needs the extra 'view').",
             choices=["true", "false"],
         ),
         DeclareLaunchArgument(
@@ -101,7 +114,7 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     logger = ".".join(part for part in (*value("namespace").split("/"), value("name")) if part)
     node = LifecycleNode(
         package="merge_ros",
-        executable="depth_node",
+        executable=value("executable"),
         name=value("name"),
         namespace=value("namespace"),
         parameters=[_existing("params_file", value("params_file")), overrides],
@@ -109,7 +122,14 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         ros_arguments=["--log-level", f"{logger}:={value('log_level')}"],
         output="both",
     )
-    return [*entities, *_autostart(node)]
+    entities += _autostart(node)
+    if value("view") == "true":
+        namespace = "/" + "/".join(part for part in value("namespace").split("/") if part)
+        shown = {"--node": value("name"), "--image": value("image")}
+        # Names as the node resolves them, which the viewer wants in full.
+        words = [word for option, name in shown.items() for word in (option, posixpath.join(namespace, name))]
+        entities.append(Node(package="merge_ros", executable="view", arguments=words, output="both"))
+    return entities
 
 
 def _autostart(node: LifecycleNode) -> list[LaunchDescriptionEntity]:

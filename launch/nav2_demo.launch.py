@@ -18,6 +18,7 @@ from launch_ros.actions import Node
 LAUNCH = Path(__file__).resolve().parent
 CONFIG = LAUNCH.parent / "config"
 SERVERS = {"nav2_planner": "planner_server", "nav2_controller": "controller_server"}
+COMMAND_DELAY = 0.1  # simulated seconds; the controller commands every 0.05
 NEEDED = (*SERVERS, "nav2_lifecycle_manager", "nav2_navfn_planner", "nav2_regulated_pure_pursuit_controller")
 
 
@@ -36,6 +37,12 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument("model", default_value="", description="Depth model; empty: merge-tiny."),
         DeclareLaunchArgument("backend", default_value="", description="Its engine; empty: the default one."),
         DeclareLaunchArgument(
+            "exact",
+            default_value="false",
+            choices=["true", "false"],
+            description="In place of a model, the true depth under a random affine change in every frame.",
+        ),
+        DeclareLaunchArgument(
             "rviz", default_value="false", choices=["true", "false"], description="Start RViz, where it is installed."
         ),
     ]
@@ -51,7 +58,8 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     _require_nav2()
     simulated = {"use_sim_time": True}
     simulation = PythonLaunchDescriptionSource(str(LAUNCH / "simulation.launch.py"))
-    passed_on = {name: value(name) for name in ("seed", "model", "backend", "rviz")}
+    passed_on = {name: value(name) for name in ("seed", "model", "backend", "exact", "rviz")}
+    passed_on["command_delay"] = str(COMMAND_DELAY)
     servers = [
         Node(package=package, executable=name, parameters=[value("nav2_params_file"), simulated], output="both")
         for package, name in SERVERS.items()

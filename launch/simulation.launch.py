@@ -16,6 +16,7 @@ from launch_ros.actions import Node
 # Beside this file, in an installation as in the source tree: found without any environment variable.
 LAUNCH = Path(__file__).resolve().parent
 CONFIG = LAUNCH.parent / "config"
+DEPTH_DELAY = 0.3  # simulated seconds that depth may take; the clock waits on a machine that needs more
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -34,6 +35,17 @@ def generate_launch_description() -> LaunchDescription:
             "depth", default_value="true", choices=["true", "false"], description="Start the depth node as well."
         ),
         DeclareLaunchArgument(
+            "exact",
+            default_value="false",
+            choices=["true", "false"],
+            description="In place of a model, the true depth under a random affine change in every frame.",
+        ),
+        DeclareLaunchArgument(
+            "command_delay",
+            default_value="0.0",
+            description="Simulated seconds after a command, at which the clock waits for the next one; 0: never.",
+        ),
+        DeclareLaunchArgument(
             "rviz", default_value="false", choices=["true", "false"], description="Start RViz, where it is installed."
         ),
     ]
@@ -46,12 +58,25 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     def value(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
-    robot = {"seed": int(value("seed")), "rate": float(value("rate"))}
+    robot = {
+        "seed": int(value("seed")),
+        "rate": float(value("rate")),
+        "depth_delay": DEPTH_DELAY,
+        "command_delay": float(value("command_delay")),
+    }
     entities: list[LaunchDescriptionEntity] = [
-        Node(package="merge_ros", executable="simulated_robot", parameters=[robot], output="both")
+        Node(
+            package="merge_ros",
+            executable="simulated_robot",
+            parameters=[robot],
+            remappings=[("depth_status", "/merge/status")],
+            output="both",
+        )
     ]
     if value("depth") == "true":
         passed_on = {name: value(name) for name in ("model", "backend", "params_file")}
+        if value("exact") == "true":
+            passed_on |= {"executable": "exact_depth_node", "image": "/camera/depth_coded"}
         depth = PythonLaunchDescriptionSource(str(LAUNCH / "depth.launch.py"))
         entities.append(IncludeLaunchDescription(depth, launch_arguments={**passed_on, "use_sim_time": "true"}.items()))
     if value("rviz") == "true":

@@ -73,6 +73,7 @@ THIRD_PARTIES = (
         "matplotlib": ("matplotlib", None, ("cli/benchmark",)),
         "mujoco": ("mujoco", None, ("simulation",)),
         "PIL": ("pillow", "python3-pil", ("demo", "evaluation/adapters")),
+        "rerun": ("rerun-sdk", None, ("ros/view_scene",)),
         "rosbags": ("rosbags", None, ("demo",)),
         "tf2_msgs": (None, "tf2_msgs", ("ros",)),
         "ruamel": ("ruamel-yaml", "python3-ruamel.yaml", ("demo", "training")),

@@ -11,7 +11,19 @@ from collections.abc import Sequence
 from merge_ros import __version__
 from merge_ros.errors import MergeError
 
-VERBS = ("depth", "generate", "evaluate", "verify", "export", "engines", "benchmark", "demo", "make_dataset", "train")
+VERBS = (
+    "depth",
+    "generate",
+    "evaluate",
+    "verify",
+    "export",
+    "engines",
+    "benchmark",
+    "demo",
+    "view",
+    "make_dataset",
+    "train",
+)
 
 EXAMPLES = """\
 examples:
@@ -22,6 +34,7 @@ examples:
   merge-ros generate "a red crate on a wooden floor" --out crates/ --depth
                                                   images from text, with their relative depth
   ros2 launch merge_ros depth.launch.py           the node itself
+  merge-ros view                                  what a running node sees, live
 
 `merge-ros VERB --help` explains one verb.
 """

@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import rclpy
-from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, PointCloud2
@@ -29,8 +28,9 @@ from merge_ros.demo.interrupt import init_ros
 from merge_ros.demo.measure import Measurements
 from merge_ros.errors import MergeError
 from merge_ros.files import atomic_write
-from merge_ros.geometry.pointcloud import POINT_DTYPE, write_ply
+from merge_ros.geometry.pointcloud import write_ply
 from merge_ros.msg import DepthStatus
+from merge_ros.ros.cloud_fields import read_points
 from merge_ros.ros.conversions import image_to_array, image_to_rgb
 
 PATIENCE = (
@@ -115,31 +115,15 @@ def stamp_of(message: Any) -> int:
     return int(stamp.sec) * 10**9 + int(stamp.nanosec)
 
 
-def cloud_arrays(cloud: PointCloud2) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Points [n, 3] in metres and colours [n, 3] of a cloud with float fields x, y, z and rgb, wherever they lie."""
-    offsets = {field.name: field.offset for field in cloud.fields}
-    names = POINT_DTYPE.names or ()
-    layout = np.dtype(
-        {
-            "names": list(names),
-            "formats": ["<f4"] * len(names),
-            "offsets": [offsets[name] for name in names],
-            "itemsize": cloud.point_step,
-        }
-    )
-    data = np.frombuffer(cloud.data, np.uint8)
-    points = np.ndarray((cloud.height, cloud.width), layout, data, strides=(cloud.row_step, cloud.point_step))
-    packed = points["rgb"].copy().view(np.uint32).ravel()
-    colours = np.stack([packed >> 16 & 255, packed >> 8 & 255, packed & 255], -1).astype(np.uint8)
-    return np.stack([points[axis].ravel() for axis in "xyz"], -1), colours
-
-
 def write_results(receiver: Receiver, out: Path) -> None:
     """Write the figures, the kept frames and the cloud."""
     figures = receiver.measured.figures() | {"clouds": receiver.clouds, "frame_id": receiver.frame_id}
     out.mkdir(parents=True, exist_ok=True)
     if receiver.cloud is not None:
-        figures["cloud_points"] = write_ply(out / "cloud.ply", *cloud_arrays(receiver.cloud))
+        points, colours = read_points(receiver.cloud, receiver.cloud.width * receiver.cloud.height)
+        figures["cloud_points"] = write_ply(
+            out / "cloud.ply", points, np.zeros(points.shape, np.uint8) if colours is None else colours
+        )
     with atomic_write(out / "frames.npz") as temporary:
         np.savez(temporary, allow_pickle=False, **receiver.measured.arrays())
     with atomic_write(out / "measured.json") as temporary:

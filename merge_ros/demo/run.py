@@ -6,12 +6,10 @@ import json
 import math
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from typing import Any
 from merge_ros.config import EstimatorSettings, ScaleSettings
 from merge_ros.demo.bag import BUNDLED_RECORDING, IMAGE, INFO, Recording
 from merge_ros.demo.environment import check_dependencies, installed_file, own_domain
-from merge_ros.demo.processes import DemoError, Processes
+from merge_ros.demo.processes import DemoError, Processes, terminated_is_interrupted
 from merge_ros.errors import ConfigurationError
 from merge_ros.files import atomic_write
 
@@ -87,7 +85,7 @@ def run_demo(options: DemoOptions, tell: Callable[[str], None]) -> dict[str, Any
     started = time.monotonic()
     for name in RESULTS:  # what an earlier run left must not pass for the result of this one
         (options.out / name).unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix="merge_ros_demo_") as temporary, _terminated_is_interrupted():
+    with tempfile.TemporaryDirectory(prefix="merge_ros_demo_") as temporary, terminated_is_interrupted():
         work = Path(temporary)
         parameters = work / "parameters.yaml"
         parameters.write_text(parameter_file(options.estimator, scale))
@@ -222,17 +220,3 @@ def _report(
     with atomic_write(options.out / "summary.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=2) + "\n")
     return summary
-
-
-@contextmanager
-def _terminated_is_interrupted() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, so that it ends the children too."""
-
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -2,8 +2,9 @@
 
     ros2 run merge_ros simulated_robot --ros-args -p seed:=900000005
 
-The clock is the simulation's: it stands still while a picture is rendered, so that a slow machine makes a slow world
-and not a robot that sees late. Others must run with use_sim_time.
+The clock is the simulation's: it stands still while a picture is rendered, and waits for depth and commands where it is
+told to (`lock_step`), so that a slow machine makes a slow world and not a robot that sees late. Others must run with
+use_sim_time.
 """
 
 from __future__ import annotations
@@ -25,14 +26,17 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Bool, Header
 
+from merge_ros.demo.coded_depth import depth_to_picture
+from merge_ros.demo.lock_step import LockStep
 from merge_ros.demo.ros_packages import ros_module
 from merge_ros.geometry.camera import Camera
 from merge_ros.geometry.rotation import quaternion
-from merge_ros.ros.conversions import array_to_image
+from merge_ros.msg import DepthStatus
+from merge_ros.ros.conversions import array_to_image, stamp_nanoseconds
 from merge_ros.ros.process import run_node
+from merge_ros.simulation.errand import start_in_room
 from merge_ros.simulation.poses import camera_pose
-from merge_ros.simulation.robot import Pose, RobotSettings, SimulatedRobot, free_start
-from merge_ros.simulation.rooms import make_room
+from merge_ros.simulation.robot import Pose, RobotSettings, SimulatedRobot
 
 STEP = 0.02  # seconds of simulated time
 COMMAND_LASTS = 0.5  # seconds; without a new one the robot stops, as robots do
@@ -43,6 +47,16 @@ PARAMETERS = {
     "seed": (900_000_005, "Of the room and the robot's start."),
     "rate": (5.0, "Images per second of simulated time, above 0, at most 50."),
     "pace": (1.0, "Simulated seconds per second, where the machine is fast enough; above 0."),
+    "depth_delay": (
+        0.0,
+        "Simulated seconds after an image, at which the clock waits for the depth node's word on it (on the topic "
+        "depth_status); 0: it never waits.",
+    ),
+    "command_delay": (
+        0.0,
+        "Simulated seconds after a command that moves the robot, at which the clock waits up to a second for the next; "
+        "0: it never waits. For controllers, not for keyboards.",
+    ),
     "width": (RobotSettings.size[0], "Pixels."),
     "height": (RobotSettings.size[1], "Pixels."),
     "fov": (RobotSettings.fov, "Horizontal field of view in degrees."),
@@ -77,9 +91,9 @@ class SimulatedRobotNode(Node):
             camera_ahead=value["camera_ahead"],
         )
         self._message = ros_module("tf2_msgs.msg", "the simulated robot").TFMessage
-        rng = np.random.default_rng(value["seed"])
-        scene = make_room(rng)
-        self._robot = SimulatedRobot(scene, settings, free_start(scene, settings, rng)).__enter__()
+        scene, start, _ = start_in_room(value["seed"], settings)
+        self._robot = SimulatedRobot(scene, settings, start).__enter__()
+        self._lock_step = LockStep(value["depth_delay"], value["command_delay"])
         self._steps = 0
         self._steps_per_image = max(1, round(1 / STEP / value["rate"]))
         self._command, self._commanded = (0.0, 0.0), -math.inf
@@ -93,7 +107,9 @@ class SimulatedRobotNode(Node):
         self._image = self.create_publisher(Image, "camera/image_raw", 1)
         self._info = self.create_publisher(CameraInfo, "camera/camera_info", 1)
         self._depth = self.create_publisher(Image, "camera/depth_true", 1)
+        self._coded = self.create_publisher(Image, "camera/depth_coded", 1)
         self.create_subscription(Twist, "cmd_vel", self._on_command, 1)
+        self.create_subscription(DepthStatus, "depth_status", self._on_depth_status, 10)
         self._publish_static()
         self.create_timer(STEP / value["pace"], self._step, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.get_logger().info(f"{scene.background}, {scene.length:.1f} x {scene.width:.1f} m, seed {value['seed']}")
@@ -111,8 +127,14 @@ class SimulatedRobotNode(Node):
     def _on_command(self, command: Twist) -> None:
         if math.isfinite(command.linear.x) and math.isfinite(command.angular.z):
             self._command, self._commanded = (command.linear.x, command.angular.z), self.time
+            self._lock_step.commanded(self._command != (0.0, 0.0), self.time)
+
+    def _on_depth_status(self, status: DepthStatus) -> None:
+        self._lock_step.depth_answered(stamp_nanoseconds(status.header.stamp))
 
     def _step(self) -> None:
+        if not self._lock_step.may_go_on(self.time):
+            return
         speed, turn = self._command if self.time - self._commanded <= COMMAND_LASTS else (0.0, 0.0)
         was_touching = self._robot.touching
         self._robot.move(speed, turn, STEP)
@@ -146,6 +168,9 @@ class SimulatedRobotNode(Node):
         self._image.publish(array_to_image(frame.rgb, "rgb8", header))
         if self._depth.get_subscription_count():
             self._depth.publish(array_to_image(frame.depth, "32FC1", header))
+        if self._coded.get_subscription_count():
+            self._coded.publish(array_to_image(depth_to_picture(frame.depth), "rgb8", header))
+        self._lock_step.image_sent(stamp_nanoseconds(stamp), self.time)
 
     def _publish_static(self) -> None:
         settings = self._robot.settings

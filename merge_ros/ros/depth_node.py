@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
@@ -15,11 +15,12 @@ from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 
+from merge_ros.config import EstimatorSettings
 from merge_ros.estimator import DepthEstimator
 from merge_ros.msg import DepthStatus
 from merge_ros.ros.camera_info import distortion_warning
-from merge_ros.ros.conversions import stamp_nanoseconds
-from merge_ros.ros.depth_pipeline import DepthPipeline
+from merge_ros.ros.conversions import Rgb, stamp_nanoseconds
+from merge_ros.ros.depth_pipeline import Depth, DepthPipeline
 from merge_ros.ros.diagnostics import NodeHealth
 from merge_ros.ros.frame_report import FrameCounters, FrameEnded, FrameReport, status_message
 from merge_ros.ros.lifecycle import explained, refuse_impossible_transitions
@@ -42,10 +43,22 @@ class Frame(NamedTuple):
     arrival: float
 
 
+class Estimator(Protocol):
+    """What the node asks of a `DepthEstimator`."""
+
+    description: str
+
+    def __call__(self, rgb: Rgb) -> Depth: ...
+
+    def warm_up(self, width: int, height: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Configured(NamedTuple):
     """What the node holds from configure to cleanup."""
 
-    estimator: DepthEstimator
+    estimator: Estimator
     pipeline: DepthPipeline
     outputs: DepthOutputs
 
@@ -78,7 +91,7 @@ class DepthNode(LifecycleNode):
         """Load the model. FAILURE, with the reason in log and diagnostics, when that is not possible."""
         settings = self._settings.settings()
         self.get_logger().info(f"loading {settings.estimator.model}")
-        estimator = DepthEstimator(settings.estimator)
+        estimator = self.load(settings.estimator)
         estimator.warm_up(*WARM_UP_SIZE)
         self._configured = Configured(
             estimator, DepthPipeline(estimator, settings, self._transforms_for(settings)), DepthOutputs(self)
@@ -88,6 +101,10 @@ class DepthNode(LifecycleNode):
         self._health.state = "inactive"
         self.get_logger().info(f"ready: {estimator.description}")
         return TransitionCallbackReturn.SUCCESS
+
+    def load(self, settings: EstimatorSettings) -> Estimator:
+        """The model; see `DepthEstimator`."""
+        return DepthEstimator(settings)
 
     @explained
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -6,15 +6,15 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image, LaserScan, PointCloud2, PointField, Range
+from sensor_msgs.msg import Image, LaserScan, PointCloud2, Range
 
 from merge_ros.errors import EncodingError, InputError
 from merge_ros.geometry.camera import Camera
+from merge_ros.ros.cloud_fields import read_points
 from merge_ros.ros.conversions import image_to_array, stamp_nanoseconds
 from merge_ros.scale import Returns
 
 MOST_POINTS = 20_000  # of one message; more are thinned before any arithmetic
-FLOATS = {PointField.FLOAT32: "f4", PointField.FLOAT64: "f8"}
 
 
 def scan_to_returns(scan: LaserScan) -> Returns:
@@ -53,34 +53,7 @@ def cloud_to_returns(cloud: PointCloud2) -> Returns:
     Raises:
         InputError: a field is missing or not a float, or the data is shorter than its description.
     """
-    fields = {field.name: field for field in cloud.fields}
-    missing = [name for name in "xyz" if name not in fields]
-    if missing:
-        raise InputError(f"cloud without the fields {', '.join(missing)}; it has {', '.join(fields) or 'none'}")
-    width, height = int(cloud.width), int(cloud.height)
-    if width * height == 0:
-        return _returns(cloud, np.empty((0, 3)))
-    order = ">" if cloud.is_bigendian else "<"
-    columns = []
-    for name in "xyz":
-        field = fields[name]
-        if field.datatype not in FLOATS:
-            raise InputError(f"field {name} of the cloud has datatype {field.datatype}; allowed: FLOAT32, FLOAT64")
-        kind = np.dtype(order + FLOATS[field.datatype])
-        row_step = max(int(cloud.row_step), width * cloud.point_step) if height > 1 else width * cloud.point_step
-        needed = (height - 1) * row_step + (width - 1) * cloud.point_step + field.offset + kind.itemsize
-        if cloud.point_step < field.offset + kind.itemsize or len(cloud.data) < needed:
-            raise InputError(
-                f"cloud of {width}x{height} points, point_step {cloud.point_step}, has {len(cloud.data)} bytes; field "
-                f"{name} at offset {field.offset} needs {needed}"
-            )
-        step = max(1, math.ceil(width * height / MOST_POINTS))
-        strided: NDArray = np.ndarray(
-            (height, width), kind, np.frombuffer(cloud.data, np.uint8), field.offset, (row_step, cloud.point_step)
-        )
-        columns.append(strided.ravel()[::step].astype(np.float64))
-    points = np.stack(columns, axis=1)
-    return _returns(cloud, points[np.isfinite(points).all(axis=1)])
+    return _returns(cloud, read_points(cloud, MOST_POINTS)[0])
 
 
 def depth_to_returns(image: Image, camera: Camera) -> Returns:

@@ -77,6 +77,12 @@ class Pose:
         cos, sin = math.cos(other.heading), math.sin(other.heading)
         return Pose(cos * dx + sin * dy, cos * dy - sin * dx, wrapped(self.heading - other.heading))
 
+    def placed_at(self, other: Pose) -> Pose:
+        """This pose, given in the frame of another, in the frame that the other is given in."""
+        cos, sin = math.cos(other.heading), math.sin(other.heading)
+        x, y = other.x + cos * self.x - sin * self.y, other.y + sin * self.x + cos * self.y
+        return Pose(x, y, wrapped(self.heading + other.heading))
+
 
 class SimulatedRobot:
     """A robot in a scene. Use it in a `with` block: it holds OpenGL memory.
@@ -101,7 +107,7 @@ class SimulatedRobot:
         angles = np.arange(FEELERS) * 2 * math.pi / FEELERS
         self._feelers = np.stack([np.cos(angles), np.sin(angles), np.zeros(FEELERS)], 1)
         self._renderer = SceneRenderer(scene, self.camera)
-        if self._gap(start) < 0:
+        if self.gap(start) < 0:
             raise InputError(f"the robot of radius {settings.radius} m would touch something at its start {start}")
 
     def __enter__(self) -> SimulatedRobot:
@@ -138,9 +144,9 @@ class SimulatedRobot:
         x = self.pose.x + speed * seconds * math.cos(along)
         y = self.pose.y + speed * seconds * math.sin(along)
         moved = Pose(x, y, heading)
-        gap = self._gap(moved) if speed else 0.0
+        gap = self.gap(moved) if speed else 0.0
         # Out of a contact it may drive, into one it may not.
-        self.touching = gap < 0 and gap <= self._gap(self.pose)
+        self.touching = gap < 0 and gap <= self.gap(self.pose)
         if self.touching:
             moved, speed = Pose(self.pose.x, self.pose.y, heading), 0.0
         self.pose, self.velocity = moved, (speed, turn)
@@ -154,8 +160,8 @@ class SimulatedRobot:
         pitch = math.radians(settings.camera_pitch)
         return render_frame(self._renderer, self._scene, self.camera, place, pose.heading, pitch, 0.0)
 
-    def _gap(self, pose: Pose) -> float:
-        """Metres from the robot's body to the nearest thing, by its feelers; negative when it touches."""
+    def gap(self, pose: Pose) -> float:
+        """Metres from the robot's body at a pose to the nearest thing, by its feelers; negative when it touches."""
         nearest = min(
             float(self._renderer.distances((pose.x, pose.y, height), self._feelers).min()) for height in FEELER_HEIGHTS
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from session import CONFIG, FRAME, HERE, PATIENCE, Session, limit_threads, node_command
+from session import Session, limit_threads
 
 from merge_ros.geometry.camera import Camera
 from merge_ros.geometry.pointcloud import back_project
@@ -22,7 +22,6 @@ from merge_ros.simulation.scene import Light, Part, Scene
 
 SIZE = (256, 192)
 HEIGHT, PITCH = 0.5, math.radians(15)
-CAMERA_AHEAD = 0.2  # metres from the robot's centre, where it navigates
 TRIES = 6  # times that a frame is shown, until it counts as one without metric depth: the scale locks after a few
 WITHIN = 2.9  # metres from the camera; the files mark up to 3
 # Of the surfaces in view, what must be marked, and what is floor; metres over the floor. Between them nothing is asked.
@@ -31,18 +30,17 @@ OBSTACLE, FLOOR = (0.15, 1.4), 0.02
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenario", choices=("drive", "box", "image_proc", "navigate"))
+    parser.add_argument("scenario", choices=("drive", "box", "image_proc"))
     parser.add_argument("--prefix", type=Path, required=True, help="unpacked Nav2")
     parser.add_argument("--layer", choices=("voxel", "obstacle"), default="voxel")
     parser.add_argument("--model", choices=("exact", "merge-tiny"), default="exact")
     parser.add_argument("--seed", type=int, default=900_000_000, help="of the room and the path")
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--tolerance", type=float, default=0.1, help="metres between a thing and its mark")
-    parser.add_argument("--time-limit", type=float, default=150.0, help="seconds for the way to the goal")
     arguments = parser.parse_args()
     limit_threads()
     sys.path.insert(0, str(arguments.prefix))
-    scenarios = {"drive": drive_room, "box": remove_box, "image_proc": compare_clouds, "navigate": navigate}
+    scenarios = {"drive": drive_room, "box": remove_box, "image_proc": compare_clouds}
     print(json.dumps(scenarios[arguments.scenario](arguments)))
 
 
@@ -255,35 +253,6 @@ def compare_clouds(arguments: argparse.Namespace) -> dict[str, Any]:
         "same_points_known": bool((known == np.isfinite(other).all(-1)).all()),
         "largest_difference": float(np.abs(ours[known] - other[known]).max()),
     }
-
-
-def navigate(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The prefix's simulated robot drives 5 m round boxes under Nav2's planner and controller with our file.
-
-    What it sees of them is our cloud alone.
-    """
-    from check_navigation import BOXES, NavigationRig
-
-    exact = arguments.model == "exact"
-    rig = NavigationRig(
-        str(arguments.prefix),
-        str(CONFIG / "nav2_navigation.yaml"),
-        cloud_topic="/merge/points",
-        camera_frame=FRAME,
-        camera_xyz=(CAMERA_AHEAD, 0.0, HEIGHT),
-        camera_pitch_deg=math.degrees(PITCH),
-        external=True,
-    )
-    filming = [sys.executable, str(HERE / "filming.py"), "--boxes", json.dumps(BOXES), "--ahead", str(CAMERA_AHEAD)]
-    rig._spawn("filming", [*filming, "--exact"] if exact else filming)
-    rig._spawn("depth_node", node_command(HEIGHT, PITCH, exact, threads=1))
-    try:
-        rig.start(PATIENCE)
-        for transition in (1, 3):  # configure, activate
-            rig._transition("merge", transition, PATIENCE)
-        return dict(rig.run(arguments.time_limit, cloud_timeout=PATIENCE))
-    finally:
-        rig.stop()
 
 
 def _points(cloud: Any) -> NDArray[np.float32]:

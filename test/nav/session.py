@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from exact_node import depth_to_picture
 from numpy.typing import NDArray
 
+from merge_ros.demo.coded_depth import depth_to_picture
 from merge_ros.geometry.camera import Camera
 
 HERE = Path(__file__).resolve().parent
@@ -40,7 +40,7 @@ class Session:
         camera: of the robot; it sits right over the robot's base.
         height: of the camera over the floor in metres.
         pitch: of the camera in radians, positive looks down.
-        exact: the model makes no mistake (see exact_node.py); otherwise the shipped model.
+        exact: the model makes no mistake (see merge_ros.demo.exact_depth_node); otherwise the shipped model.
         parameters: more of the node.
         remap: of the costmap's process.
     """
@@ -227,7 +227,7 @@ def node_command(height: float, pitch: float, exact: bool, **parameters: Any) ->
     """Command line of the depth node under a camera of that height (metres) and pitch (radians)."""
     given = {"scale_source": "ground_plane", "camera_height": height, "camera_pitch": pitch, **CLOUD, **parameters}
     arguments = [word for name, value in given.items() for word in ("-p", f"{name}:={_yaml(value)}")]
-    command = [str(HERE / "exact_node.py")] if exact else NODE
+    command = ["-m", "merge_ros.demo.exact_depth_node"] if exact else NODE
     return [sys.executable, *command, "--ros-args", *arguments]
 
 

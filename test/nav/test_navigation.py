@@ -81,12 +81,6 @@ def test_depth_image_proc_makes_the_same_points(ros2_real: Ros2Real) -> None:
     assert result["largest_difference"] <= 1e-3
 
 
-def test_a_robot_reaches_its_goal_round_what_it_sees(ros2_real: Ros2Real) -> None:
-    result = run(ros2_real, "navigate")
-    assert result["outcome"] == "goal" and result["collided_with_box"] is None
-    assert result["goal_error"] <= 0.3
-
-
 def test_the_files_have_the_same_layers() -> None:
     def costmap(file: str, name: str = "local_costmap") -> dict[str, Any]:
         parameters: dict[str, Any] = yaml.safe_load((CONFIG / file).read_text())[name][name]["ros__parameters"]

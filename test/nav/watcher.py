@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +11,11 @@ from typing import Any
 import numpy as np
 import rclpy
 from geometry_msgs.msg import Twist
-from lifecycle_msgs.srv import GetState
-from nav_msgs.msg import Odometry, Path
+from nav_msgs.msg import Odometry
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.time import Time
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image
 from tf2_ros import Buffer, TransformListener
 
 from merge_ros.ros.conversions import image_to_array, stamp_nanoseconds
@@ -100,45 +98,14 @@ def watch_drive(watcher: Watcher, speed: float) -> dict[str, Any]:
     }
 
 
-def watch_nav2(watcher: Watcher) -> dict[str, Any]:
-    for kind, topic in ((PointCloud2, "/merge/points"), (Path, "/plan"), (Twist, "/cmd_vel")):
-        watcher.listen(kind, topic)
-    active = {}
-    for server in ("planner_server", "controller_server"):
-        client = watcher.node.create_client(GetState, f"/{server}/get_state")
-        watcher.until(client.service_is_ready, f"service of {server}")
-
-        def is_active(client: Any = client) -> bool:
-            answer = client.call_async(GetState.Request())
-            patience = time.monotonic() + 5
-            watcher.until(lambda: answer.done() or time.monotonic() > patience, "the state")
-            return bool(answer.done() and answer.result().current_state.label == "active")
-
-        active[server] = watcher.until(is_active, f"{server} is active")
-    watcher.until(lambda: watcher.heard["/merge/points"], "a cloud")
-    plan = watcher.until(lambda: [p for p in watcher.heard["/plan"] if p.poses], "a plan")[-1]
-    driving = [c for c in watcher.heard["/cmd_vel"] if math.hypot(c.linear.x, c.angular.z) > 0.01]
-    watcher.until(
-        lambda: driving or [c for c in watcher.heard["/cmd_vel"] if math.hypot(c.linear.x, c.angular.z) > 0.01],
-        "the controller drives",
-    )
-    return {
-        "active": active,
-        "clouds": len(watcher.heard["/merge/points"]),
-        "plan_poses": len(plan.poses),
-        "commands": len(watcher.heard["/cmd_vel"]),
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--drive", type=float, help="metres per second")
-    parser.add_argument("--nav2", action="store_true")
+    parser.add_argument("--drive", type=float, required=True, help="metres per second")
     parser.add_argument("--limit", type=float, default=240)
     arguments = parser.parse_args()
     rclpy.init()
     watcher = Watcher(arguments.limit)
-    print(json.dumps(watch_nav2(watcher) if arguments.nav2 else watch_drive(watcher, arguments.drive)))
+    print(json.dumps(watch_drive(watcher, arguments.drive)))
 
 
 if __name__ == "__main__":

@@ -20,8 +20,14 @@ if TYPE_CHECKING:
     from conftest import Installation
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# What each needs that may be missing: the last two come with ROS, not from PyPI.
-EXECUTABLES = {"depth_node": "cv2", "goal_follower": "nav2_msgs", "simulated_robot": "tf2_msgs"}
+# What each needs that may be missing; nav2_msgs and tf2_msgs come with ROS, not from PyPI.
+EXECUTABLES = {
+    "depth_node": "cv2",
+    "exact_depth_node": "cv2",
+    "goal_follower": "nav2_msgs",
+    "simulated_robot": "tf2_msgs",
+    "view": "rerun",
+}
 
 TALKER = """
     import time, rclpy

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from ros2_real import Ros2Real, why_not
+from ros2_real import Ros2Real
+
+from merge_ros.demo.nav2 import why_not
 
 
 def test_tf_of_the_archive_is_imported(ros2_real: Ros2Real) -> None:
