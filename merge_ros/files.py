@@ -1,13 +1,16 @@
-"""Files that are either whole or not there, and names that are safe for them."""
+"""Files and folders that are either whole or not there, and names that are safe for them."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from merge_ros.errors import InputError
 
 
 @contextmanager
@@ -43,6 +46,49 @@ def safe_name(text: str, length: int = 60) -> str:
         Lower-case letters, digits, `_` and single `-` inside; "unnamed" where nothing of the text is left.
     """
     return re.sub(r"[^a-z0-9_]+", "-", text.lower())[:length].strip("-_") or "unnamed"
+
+
+@contextmanager
+def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Fill a folder under a temporary name beside it, then rename: it appears whole or not at all.
+
+    Args:
+        path: where the folder shall be; its parent is made.
+        overwrite: whether it may take the place of a folder that is there.
+
+    Yields:
+        The temporary folder, empty. If the block raises, it is removed and `path` stays as it was.
+
+    Raises:
+        InputError: there is something at `path` already, and it may not be overwritten, or is no folder.
+    """
+    _check_free(path, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        _check_free(path, overwrite)
+        # A folder cannot be renamed onto one that holds something: the old one steps aside first.
+        old = path.with_name(f"{temporary.name}-old")
+        if path.exists():
+            path.replace(old)
+        try:
+            temporary.replace(path)
+        except OSError:
+            if old.exists():
+                old.replace(path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_free(path: Path, overwrite: bool) -> None:
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise InputError(f"{path} exists and is no folder")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists already, and overwriting was not asked for")
 
 
 def _umask() -> int:

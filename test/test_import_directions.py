@@ -30,13 +30,16 @@ MAY_IMPORT = {
     "generated": BASE,
     "generator": BASE | {"model", "runtime", "estimator", "generated"},
     "simulation": BASE,
-    "evaluation": BASE | {"scale", "model", "runtime", "estimator"},
+    "synthesis": BASE | {"scale"},
+    "evaluation": BASE | {"scale", "model", "runtime", "estimator", "simulation", "synthesis"},
     "training": BASE | {"model", "runtime", "estimator", "generated", "generator", "evaluation", "simulation"},
-    "ros": BASE | {"scale", "model", "runtime", "estimator", "generated", "generator", "msg", "srv", "action"},
+    "ros": BASE
+    | {"scale", "model", "runtime", "estimator", "generated", "generator", "synthesis"}
+    | {"msg", "srv", "action"},
     "demo": BASE | {"scale", "estimator", "evaluation", "simulation", "ros", "msg", "srv", "action"},
     "cli": BASE
     | {"scale", "model", "runtime", "estimator", "generated", "generator"}
-    | {"evaluation", "simulation", "training", "ros", "demo"},
+    | {"evaluation", "simulation", "synthesis", "training", "ros", "demo"},
 }
 
 # Each third party with its name on PyPI (None: only ROS itself brings it), its key in rosdep (None: none for Jazzy that
@@ -72,7 +75,12 @@ THIRD_PARTIES = (
         "openvino": ("openvino", None, ("runtime",)),
         "matplotlib": ("matplotlib", None, ("cli/benchmark",)),
         "mujoco": ("mujoco", None, ("simulation",)),
-        "PIL": ("pillow", "python3-pil", ("demo", "evaluation/adapters")),
+        "fast_simplification": ("fast-simplification", None, ("synthesis",)),
+        "pxr": ("usd-core", None, ("synthesis",)),
+        "ray": ("ray", None, ("synthesis",)),
+        "scipy": ("scipy", "python3-scipy", ("synthesis",)),
+        "trimesh": ("trimesh", None, ("synthesis",)),
+        "PIL": ("pillow", "python3-pil", ("demo", "evaluation/adapters", "synthesis")),
         "rerun": ("rerun-sdk", None, ("ros/view_scene",)),
         "rosbags": ("rosbags", None, ("demo",)),
         "tf2_msgs": (None, "tf2_msgs", ("ros",)),

@@ -14,6 +14,7 @@ from merge_ros.errors import MergeError
 VERBS = (
     "depth",
     "generate",
+    "asset",
     "evaluate",
     "verify",
     "export",
@@ -33,6 +34,8 @@ examples:
                                                   metres and a point cloud, from the camera's height over the floor
   merge-ros generate "a red crate on a wooden floor" --out crates/ --depth
                                                   images from text, with their relative depth
+  merge-ros asset --from-image photo.jpg --format sdf mjcf usd glb --out assets/ --hfov 69 --camera-height 0.4
+                                                  a Gazebo, MuJoCo, USD and glTF model of what a picture shows
   ros2 launch merge_ros depth.launch.py           the node itself
   merge-ros view                                  what a running node sees, live
 

@@ -14,6 +14,16 @@ from merge_ros.config.allowed import (
     SCALE_SOURCES,
     TORCH_MODES,
 )
+from merge_ros.config.asset import (
+    ASSET_CHOICES,
+    ASSET_FORMATS,
+    ASSET_PARTS,
+    ASSET_RANGES,
+    COLLISIONS,
+    SIZE_RULES,
+    AssetScaleSettings,
+    AssetSettings,
+)
 from merge_ros.config.estimator import (
     BF16_COST,
     BUNDLED_MODEL,
@@ -41,12 +51,17 @@ from merge_ros.config.stream import (
 )
 
 __all__ = [
+    "ASSET_CHOICES",
+    "ASSET_FORMATS",
+    "ASSET_PARTS",
+    "ASSET_RANGES",
     "BACKENDS",
     "BF16_COST",
     "BUNDLED_MODEL",
     "CAMERA_MOUNTINGS",
     "CHOICES",
     "CODEC_WORDS",
+    "COLLISIONS",
     "LIGHT_CODEC_COST",
     "MAX_GUIDANCE",
     "MAX_SEED",
@@ -56,7 +71,10 @@ __all__ = [
     "REFERENCE_CAMERAS",
     "REFERENCE_POSES",
     "SCALE_SOURCES",
+    "SIZE_RULES",
     "TORCH_MODES",
+    "AssetScaleSettings",
+    "AssetSettings",
     "CloudSettings",
     "EstimatorSettings",
     "GenerationRequest",

@@ -59,7 +59,8 @@ def load_mujoco() -> Any:
 
 
 @lru_cache(maxsize=1)
-def _shared_context() -> Any:
+def shared_context() -> Any:
+    """The OpenGL context of this process; `make_current()` before use."""
     # One OpenGL context per process: a new one for each scene would compile all shaders again (0.2 s). Taken by name,
     # because mujoco.GLContext is what MUJOCO_GL said when somebody first imported mujoco.
     load_mujoco()
@@ -93,7 +94,7 @@ class SceneRenderer:
         self._option = mujoco.MjvOption()
         self._drawn = mujoco.MjvScene(self._model, maxgeom=len(scene.parts) + 64)
         self._viewport = mujoco.MjrRect(0, 0, camera.width, camera.height)
-        self._opengl = _shared_context()
+        self._opengl = shared_context()
         self._opengl.make_current()
         self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_50.value)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
