@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ class CudaDevice:
         self.architecture = f"sm{major}{minor}"
         self.name = f"{self.architecture} {name.decode().rstrip(chr(0)) if isinstance(name, bytes) else name}"
         self.stream = self.call("cudaStreamCreateWithFlags", runtime.cudaStreamNonBlocking)
+        weakref.finalize(self, runtime.cudaStreamDestroy, self.stream).atexit = False
 
     def call(self, function: str, *arguments: Any) -> Any:
         """Call a function of the CUDA runtime; its results without the status.
@@ -82,13 +84,14 @@ class PinnedBuffer:
     def __init__(self, device: CudaDevice, shape: tuple[int, ...], dtype: DTypeLike) -> None:
         self._device = device
         self._bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        self._host = self.address = 0
         self._host = int(device.call("cudaMallocHost", self._bytes))
         try:
             self.address = int(device.call("cudaMalloc", self._bytes))
         except BackendError:
-            self.free()
+            device.call("cudaFreeHost", self._host)
             raise
+        self._release = weakref.finalize(self, _free, device, self._host, self.address)
+        self._release.atexit = False  # the driver takes all back with the process, and may be gone before it
         view = memoryview((ctypes.c_uint8 * self._bytes).from_address(self._host)).cast("B")
         self.host: NDArray[Any] = np.frombuffer(view, dtype).reshape(shape)
 
@@ -106,9 +109,10 @@ class PinnedBuffer:
         self._device.call("cudaMemcpyAsync", target, source, self._bytes, kind, self._device.stream)
 
     def free(self) -> None:
-        """Give both back; `host` must not be used any more."""
-        if self.address:
-            self._device.call("cudaFree", self.address)
-        if self._host:
-            self._device.call("cudaFreeHost", self._host)
-        self._host = self.address = 0
+        """Give both back, as happens by itself once nothing refers to this; `host` must not be used any more."""
+        self._release()
+
+
+def _free(device: CudaDevice, host: int, address: int) -> None:
+    device.call("cudaFree", address)
+    device.call("cudaFreeHost", host)

@@ -15,6 +15,7 @@ from merge_ros.model.checkpoint import load_checkpoint
 from merge_ros.runtime.check_image import check_image
 from merge_ros.runtime.exported import ExportedModel, check_batch, check_size
 from merge_ros.runtime.graph import DepthGraph, fold_checkpoint
+from merge_ros.runtime.recent_shapes import RecentShapes
 from merge_ros.runtime.torch_device import DTYPES, find_device
 
 
@@ -113,13 +114,11 @@ class _CudaRunner:
     def __init__(self, run: Callable[[Tensor], Tensor], device: torch.device, *, replay: bool) -> None:
         self._run, self._device, self._replay = run, device, replay
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self._plans: dict[tuple[int, ...], _CudaPlan] = {}
+        self._plans: RecentShapes[_CudaPlan] = RecentShapes()
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.cuda.stream(self._stream):
-            plan = self._plans.get(rgb.shape)
-            if plan is None:
-                plan = self._plans[rgb.shape] = _CudaPlan(self._run, rgb.shape, self._device, self._replay)
+            plan = self._plans.get(rgb.shape, lambda: _CudaPlan(self._run, rgb.shape, self._device, self._replay))
             return plan(rgb, self._stream)
 
 

@@ -11,6 +11,7 @@ from merge_ros.config import EstimatorSettings
 from merge_ros.errors import BackendError, CheckpointError, ConfigurationError, MissingDependencyError
 from merge_ros.runtime.export_cache import exported_model
 from merge_ros.runtime.exported import ExportedModel
+from merge_ros.runtime.recent_shapes import RecentShapes
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16"}
@@ -57,20 +58,22 @@ class OpenVinoEngine:
         self.description = (
             f"model {settings.model}, backend openvino, device {self._device}, precision {precision}, steps 1"
         )
-        self._compiled: dict[tuple[int, ...], Any] = {}
+        self._compiled: RecentShapes[Any] = RecentShapes()
         self._exported.check(self, precision, self.description)
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `DepthEngine.__call__`."""
         self._exported.check_input(rgb)
         try:
-            if rgb.shape not in self._compiled:
-                model = self._core.read_model(self._path)
-                model.reshape(rgb.shape)
-                self._compiled[rgb.shape] = self._core.compile_model(model, self._device, self._options)
-            return np.array(self._compiled[rgb.shape](rgb)[0], np.float32)
+            compiled = self._compiled.get(rgb.shape, lambda: self._compile(rgb.shape))
+            return np.array(compiled(rgb)[0], np.float32)
         except RuntimeError as error:  # a device out of memory, or one that went away
             raise BackendError(f"OpenVINO failed on {self._device} for images of shape {rgb.shape}: {error}") from error
+
+    def _compile(self, shape: tuple[int, ...]) -> Any:
+        model = self._core.read_model(self._path)
+        model.reshape(shape)
+        return self._core.compile_model(model, self._device, self._options)
 
 
 def _check_device(core: Any, device: str, precision: str) -> None:
