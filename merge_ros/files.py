@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from merge_ros.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -89,6 +92,15 @@ def _check_free(path: Path, overwrite: bool) -> None:
         raise InputError(f"{path} exists and is no folder")
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists already, and overwriting was not asked for")
+
+
+def keep_for_later(path: Path, content: bytes) -> None:
+    """Write a file that only saves time later: one that cannot be written costs a warning, and no more."""
+    try:
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        logger.warning("%s cannot be kept, so that its content will have to be made again: %s", path, error)
 
 
 def _umask() -> int:

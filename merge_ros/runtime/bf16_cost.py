@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from merge_ros.config import BF16_COST, EstimatorSettings
 from merge_ros.errors import BackendError
-from merge_ros.files import atomic_write
+from merge_ros.files import keep_for_later
 from merge_ros.runtime.check_set import FILE, abs_rel
 from merge_ros.runtime.export_cache import cache_folder, exported_model, file_hash
 from merge_ros.runtime.openvino_engine import OpenVinoEngine
@@ -36,8 +36,7 @@ def bf16_verdict(settings: EstimatorSettings) -> tuple[bool, str]:
             bf16 = abs_rel(OpenVinoEngine(replace(named, precision="bf16")))
         except BackendError as error:  # past the tolerance of the check image
             return False, f"OpenVINO bf16 is refused: {error}"
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps({"fp32": fp32, "bf16": bf16}))
+        keep_for_later(path, json.dumps({"fp32": fp32, "bf16": bf16}).encode())
     moved = abs(bf16 - fp32)
     figures = f"AbsRel on the check images is {fp32:.4f} in fp32 and {bf16:.4f} in bf16"
     if moved < BF16_COST:

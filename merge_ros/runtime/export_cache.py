@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from merge_ros.config import EstimatorSettings
-from merge_ros.errors import MissingDependencyError
+from merge_ros.errors import BackendError, MissingDependencyError
 from merge_ros.model.codec import FULL_CODEC, LIGHT_CODEC, find_codec
 from merge_ros.model.fingerprint import fingerprint
 from merge_ros.model.locate import find_model
@@ -31,6 +31,7 @@ def exported_model(settings: EstimatorSettings, precision: str = "fp32", opset: 
     Raises:
         CheckpointError, ConfigurationError: the model cannot be loaded or folded.
         MissingDependencyError: it has to be exported, and torch, diffusers or onnx is not installed.
+        BackendError: it has to be exported, and the file cannot be written: the disk is full, say.
     """
     path = _exported_path(settings, precision, opset)
     if path.is_file():
@@ -42,12 +43,18 @@ def exported_model(settings: EstimatorSettings, precision: str = "fp32", opset: 
         from merge_ros.runtime.export import OPSET, ExportOptions, export_onnx
     except ImportError as error:
         raise MissingDependencyError(str(error.name), "torch,export", f"exporting {settings.model} to ONNX") from error
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):  # two processes at once: the second finds the first one's file
-        if not path.is_file():
-            logger.warning("exporting %s to %s, once; this usually takes half a minute", settings.model, path)
-            checkpoint = load_checkpoint(settings.model, settings.converters, codec=settings.codec)
-            export_onnx(checkpoint, path, ExportOptions(precision, opset or OPSET))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):  # two processes at once: the second finds the first one's file
+            if not path.is_file():
+                logger.warning("exporting %s to %s, once; this usually takes half a minute", settings.model, path)
+                checkpoint = load_checkpoint(settings.model, settings.converters, codec=settings.codec)
+                export_onnx(checkpoint, path, ExportOptions(precision, opset or OPSET))
+    except OSError as error:
+        raise BackendError(
+            f"the exported model cannot be written to {path}: {error}. Make room there, or set XDG_CACHE_HOME to a "
+            "folder that has some"
+        ) from error
     return path
 
 

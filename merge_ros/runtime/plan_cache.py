@@ -10,11 +10,12 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from merge_ros.errors import MissingDependencyError
-from merge_ros.files import atomic_write
+from merge_ros.files import keep_for_later
 
 FORMAT = "merge_ros plan 1"
 
@@ -55,7 +56,7 @@ class PlanKey:
 
 
 def cached_plan(folder: Path, key: PlanKey, build: Callable[[], bytes], usual_time: str) -> bytes:
-    """The plan from the cache, or built now and kept.
+    """The plan from the cache, or built now and, unless the disk does not let it, kept.
 
     Args:
         folder: of the cache; made if missing.
@@ -74,8 +75,13 @@ def cached_plan(folder: Path, key: PlanKey, build: Callable[[], bytes], usual_ti
         from filelock import FileLock
     except ImportError as error:
         raise MissingDependencyError("filelock", "tensorrt", "keeping built engines") from error
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):  # two processes at once: the second finds the first one's plan
+    with ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # Two processes at once: the second finds the first one's plan.
+            held.enter_context(FileLock(path.with_suffix(".lock")))
+        except OSError as error:
+            logger.warning("%s cannot be used to keep engines: %s", folder, error)
         plan, problem = _read(path, key)
         if plan is not None:
             return plan
@@ -83,9 +89,7 @@ def cached_plan(folder: Path, key: PlanKey, build: Callable[[], bytes], usual_ti
             "building a %s engine for %s (%s); this usually takes %s", key.engine, key.gpu, problem, usual_time
         )
         plan = build()
-        with atomic_write(path) as temporary, temporary.open("wb") as stream:
-            stream.write(key.header(plan))
-            stream.write(plan)
+        keep_for_later(path, key.header(plan) + plan)
     return plan
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from merge_ros.errors import BackendError, ConfigurationError, MissingDependencyError
-from merge_ros.files import atomic_write
+from merge_ros.files import keep_for_later
 from merge_ros.runtime.exported import INPUT
 
 MODULES = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt_rtx"}
@@ -105,8 +105,7 @@ def build_plan(trt: Any, onnx_file: Path, options: BuildOptions, timing_cache: P
     if plan is None:
         raise BackendError(f"{_name(trt)} cannot build {onnx_file}: {log.said()}")
     if times is not None and timing_cache is not None:
-        with atomic_write(timing_cache) as temporary:
-            temporary.write_bytes(bytes(times.serialize()))
+        keep_for_later(timing_cache, bytes(times.serialize()))
     return bytes(plan)
 
 

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from merge_ros.config import EstimatorSettings
 from merge_ros.errors import BackendError, CheckpointError, ConfigurationError, MissingDependencyError
-from merge_ros.files import atomic_write
+from merge_ros.files import keep_for_later
 from merge_ros.runtime.cuda_buffers import CudaDevice, PinnedBuffer, cuda_runtime
 from merge_ros.runtime.export_cache import cache_folder, exported_model, file_hash
 from merge_ros.runtime.exported import INPUT, OUTPUT, ExportedModel
 from merge_ros.runtime.plan_cache import PlanKey, cached_plan
+from merge_ros.runtime.recent_shapes import RecentShapes
 from merge_ros.runtime.tensorrt_build import USUAL_TIME, BuildOptions, build_plan, import_tensorrt, make_log, opset
 
 
@@ -54,7 +55,7 @@ class TensorRtEngine:
         )
         self._log = make_log(self._trt)
         self._runtime = self._trt.Runtime(self._log)
-        self._plans: dict[tuple[int, ...], _Plan] = {}
+        self._plans: RecentShapes[_Plan] = RecentShapes()
         self._exported.check(self, precision, self.description)
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -66,10 +67,7 @@ class TensorRtEngine:
         """
         self._exported.check_input(rgb)
         self._device.use()
-        plan = self._plans.get(rgb.shape)
-        if plan is None:
-            plan = self._plans[rgb.shape] = self._load(rgb.shape)
-        return plan(rgb)
+        return self._plans.get(rgb.shape, lambda: self._load(rgb.shape))(rgb)
 
     def _load(self, shape: tuple[int, ...]) -> _Plan:
         options = BuildOptions((shape[0], shape[1], shape[2]), self._exported.precision)
@@ -118,8 +116,7 @@ class _Plan:
         self._output.download()
         self._device.wait()
         if self._kernels is not None and self._cache is not None:
-            with atomic_write(self._kernels) as temporary:
-                temporary.write_bytes(bytes(self._cache.serialize()))
+            keep_for_later(self._kernels, bytes(self._cache.serialize()))
             self._kernels = None  # once is enough: the shape is fixed
         return np.array(self._output.host, np.float32)
 

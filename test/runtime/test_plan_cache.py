@@ -35,6 +35,15 @@ def test_built_once(tmp_path: Path) -> None:
     assert build.calls == 1
 
 
+def test_a_plan_that_cannot_be_kept_is_used_all_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_bytes(b"")  # in the way, for root too
+    build = _Builder()
+    with caplog.at_level(logging.WARNING):
+        assert _get(tmp_path / "file" / "cache", build) == PLAN
+    assert build.calls == 1
+    assert "cannot be used to keep engines" in caplog.text and "cannot be kept" in caplog.text
+
+
 @pytest.mark.parametrize(
     "change",
     [
