@@ -41,6 +41,10 @@ class GenerationCancelled(MergeError):
     """Image generation was stopped by its step callback: an order that was obeyed, not a fault."""
 
 
+class InferenceTimeout(BackendError):
+    """The model has not answered in time."""
+
+
 class MissingDependencyError(MergeError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
 

@@ -59,6 +59,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "max_steps": (2, 1000),
     "max_count": (1, 10_000),
     "max_prompt": (1, 100_000),
+    "inference_timeout": (0.0, 3600.0),
 }
 
 

@@ -13,9 +13,12 @@ class StreamSettings:
 
     Args:
         max_age: seconds between a frame's stamp and the start of work on it, past which it is dropped; 0: never.
+        inference_timeout: seconds without an answer after which the model counts as hung; 0: never.
     """
 
     max_age: float = 0.0
+    inference_timeout: float = 10.0
 
     def __post_init__(self) -> None:
         in_range("max_age", self.max_age)
+        in_range("inference_timeout", self.inference_timeout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
@@ -19,17 +19,19 @@ from merge_ros.config import EstimatorSettings
 from merge_ros.estimator import DepthEstimator
 from merge_ros.msg import DepthStatus
 from merge_ros.ros.camera_info import distortion_warning
-from merge_ros.ros.conversions import Rgb, stamp_nanoseconds
-from merge_ros.ros.depth_pipeline import Depth, DepthPipeline
+from merge_ros.ros.conversions import stamp_nanoseconds
+from merge_ros.ros.depth_pipeline import DepthPipeline
 from merge_ros.ros.diagnostics import NodeHealth
 from merge_ros.ros.frame_report import FrameCounters, FrameEnded, FrameReport, status_message
 from merge_ros.ros.lifecycle import explained, refuse_impossible_transitions
+from merge_ros.ros.namesakes import Namesakes
 from merge_ros.ros.newest_frame import NewestFrameWorker
 from merge_ros.ros.outputs import DepthOutputs, topic_qos
 from merge_ros.ros.parameters import NodeParameters, NodeSettings
 from merge_ros.ros.process import run_node
 from merge_ros.ros.scale_inputs import ScaleInputs
 from merge_ros.ros.transforms import TfTransforms
+from merge_ros.ros.watchdog import PATIENCE_AT_CLOSE, Estimator, WatchedEstimator
 from merge_ros.scale import ScaleLock
 
 WARM_UP_SIZE = (640, 480)  # pixels; the camera's own size is not known before its first image
@@ -43,22 +45,10 @@ class Frame(NamedTuple):
     arrival: float
 
 
-class Estimator(Protocol):
-    """What the node asks of a `DepthEstimator`."""
-
-    description: str
-
-    def __call__(self, rgb: Rgb) -> Depth: ...
-
-    def warm_up(self, width: int, height: int) -> None: ...
-
-    def close(self) -> None: ...
-
-
 class Configured(NamedTuple):
     """What the node holds from configure to cleanup."""
 
-    estimator: Estimator
+    estimator: WatchedEstimator
     pipeline: DepthPipeline
     outputs: DepthOutputs
 
@@ -80,9 +70,11 @@ class DepthNode(LifecycleNode):
         self._camera_frame = ""
         self._settings = NodeParameters(self, lambda: self._configured is not None, self._change_settings)
         self._health = NodeHealth(self.resolve_topic_name("image"))
+        self._namesakes = Namesakes(self)
         self._diagnosed = time.monotonic()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_service(Trigger, "~/calibrate", self._calibrate)
+        self._given_up = self.create_guard_condition(self._leave)
         # On a steady clock, to speak also while simulated time stands still.
         self.create_timer(DIAGNOSTICS_PERIOD, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -91,11 +83,15 @@ class DepthNode(LifecycleNode):
         """Load the model. FAILURE, with the reason in log and diagnostics, when that is not possible."""
         settings = self._settings.settings()
         self.get_logger().info(f"loading {settings.estimator.model}")
-        estimator = self.load(settings.estimator)
-        estimator.warm_up(*WARM_UP_SIZE)
-        self._configured = Configured(
-            estimator, DepthPipeline(estimator, settings, self._transforms_for(settings)), DepthOutputs(self)
+        estimator = WatchedEstimator(
+            lambda: self._loaded(settings.estimator), settings.stream.inference_timeout, self.get_logger().warning
         )
+        try:
+            pipeline = DepthPipeline(estimator, settings, self._transforms_for(settings))
+            self._configured = Configured(estimator, pipeline, DepthOutputs(self))
+        except Exception:
+            estimator.close()
+            raise
         self._health.counters = FrameCounters()
         self._health.model = estimator.description
         self._health.state = "inactive"
@@ -105,6 +101,12 @@ class DepthNode(LifecycleNode):
     def load(self, settings: EstimatorSettings) -> Estimator:
         """The model; see `DepthEstimator`."""
         return DepthEstimator(settings)
+
+    def _loaded(self, settings: EstimatorSettings) -> Estimator:
+        """The model, ready for its first frame."""
+        estimator = self.load(settings)
+        estimator.warm_up(*WARM_UP_SIZE)
+        return estimator
 
     @explained
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -124,8 +126,11 @@ class DepthNode(LifecycleNode):
 
     @explained
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Finish the frame in flight, then be silent."""
+        """Finish the frame in flight, then be silent. ERROR, and so unconfigured, when the model hangs for good."""
         self._stop()
+        if self._configured is not None and (reason := self._configured.estimator.given_up):
+            self.explain_failure(reason)
+            return TransitionCallbackReturn.ERROR
         self._health.state = "inactive"
         return super().on_deactivate(state)
 
@@ -160,7 +165,9 @@ class DepthNode(LifecycleNode):
         self._health.state = "unconfigured"
 
     def destroy_node(self) -> None:
-        """Let go of everything, then of the node."""
+        """Let go of everything, soon even if the model hangs, then of the node."""
+        if self._configured is not None:
+            self._configured.estimator.hurry(PATIENCE_AT_CLOSE)
         self.release()
         super().destroy_node()
 
@@ -223,20 +230,27 @@ class DepthNode(LifecycleNode):
         """One frame, in the worker's thread."""
         if self._configured is None:
             return
-        _, pipeline, outputs = self._configured
+        estimator, pipeline, outputs = self._configured
         header = frame.image.header
         report = FrameReport(header, frame.arrival)
         report.started()
         age = (self.get_clock().now().nanoseconds - stamp_nanoseconds(header.stamp)) * 1e-9
         try:
             result = pipeline(frame.image, age, report)
-            with report.stage("publish"):
+            with report.stage("publish", DepthStatus.PUBLISHING_FAILED):
                 outputs.publish(result, header, pipeline.settings)
         except FrameEnded:
             if report.unexpected is not None:
                 self._report_error(report.unexpected)
         report.finished()
         self._close(report)
+        if estimator.given_up:
+            self._given_up.trigger()  # transitions belong to the executor's thread
+
+    def _leave(self) -> None:
+        """The model hangs for good: through ErrorProcessing to unconfigured."""
+        if self._health.state == "active":
+            self.trigger_deactivate()
 
     def _replaced(self, frame: Frame) -> None:
         report = FrameReport(frame.image.header, frame.arrival)
@@ -263,6 +277,7 @@ class DepthNode(LifecycleNode):
     def _change_settings(self) -> None:
         if self._configured is not None:
             settings = self._settings.settings()
+            self._configured.estimator.limit = settings.stream.inference_timeout
             renewed = self._configured.pipeline.change(settings, self._transforms_for(settings))
             if renewed and self._scale_inputs is not None:
                 self._listen_for_scale()
@@ -270,6 +285,7 @@ class DepthNode(LifecycleNode):
     def _diagnose(self) -> None:
         now = time.monotonic()
         name = self.get_fully_qualified_name().lstrip("/")
+        self._health.namesakes = self._namesakes.warning()
         array = DiagnosticArray(status=[self._health.diagnose(name, now, now - self._diagnosed)])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnosed = now

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, Image
 
-from merge_ros.errors import CalibrationError, ScaleError
+from merge_ros.errors import CalibrationError, InferenceTimeout, ScaleError
 from merge_ros.geometry.camera import Camera
 from merge_ros.geometry.depth import clip_range
 from merge_ros.msg import DepthStatus
@@ -112,18 +112,24 @@ class DepthPipeline:
             report: gets the stages' times and whatever is wrong.
 
         Raises:
-            FrameEnded: the frame is too old, the image invalid, or the model failed; the report says which.
+            FrameEnded: the frame is too old, the image invalid, or the model failed or hung; the report says which.
         """
         live = self._live
         _refuse_stale(age, live.settings.stream.max_age, report)
         with report.stage("convert", DepthStatus.INVALID_IMAGE):
             rgb = image_to_rgb(image)
         with report.stage("inference", DepthStatus.INFERENCE_FAILED):
-            relative = self._estimator(rgb)
+            relative = self._estimate(rgb, report)
         report.estimated = True
         with report.stage("scale", DepthStatus.NO_METRIC_SCALE):
             metric = self._metric(relative, image, live, report)
         return DepthResult(rgb, relative, metric)
+
+    def _estimate(self, rgb: Rgb, report: FrameReport) -> Depth:
+        try:
+            return self._estimator(rgb)
+        except InferenceTimeout as error:
+            raise report.end(DepthStatus.INFERENCE_TIMEOUT, str(error)) from error
 
     def _metric(self, relative: Depth, image: Image, live: _Live, report: FrameReport) -> Metric | None:
         received = self._infos.for_stamp(image.header.stamp)

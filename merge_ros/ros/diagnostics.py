@@ -10,8 +10,10 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from merge_ros.msg import DepthStatus
 from merge_ros.ros.frame_report import CODE_NAMES, STAGES, FrameCounters, FrameReport, scale_values
+from merge_ros.ros.watchdog import hung_inferences
 from merge_ros.scale import ScaleState
 
+FAILURES = (DepthStatus.INFERENCE_FAILED, DepthStatus.INFERENCE_TIMEOUT, DepthStatus.PUBLISHING_FAILED)
 SILENT_AFTER = 3.0  # seconds without an image, while active
 
 
@@ -26,6 +28,7 @@ class NodeHealth:
         image_topic: resolved name.
         counters: of frames.
         warning: something that stays wrong until the user changes it, "" when all is well.
+        namesakes: that other nodes have this one's name, "" when none has.
         active_since, last_image: `time.monotonic()`.
     """
 
@@ -34,6 +37,7 @@ class NodeHealth:
     failure: str = ""
     model: str = ""
     warning: str = ""
+    namesakes: str = ""
     active_since: float = 0.0
     last_image: float = 0.0
     counters: FrameCounters = field(default_factory=FrameCounters)
@@ -71,9 +75,11 @@ class NodeHealth:
         if self.failure:
             return DiagnosticStatus.ERROR, self.failure
         if self.state != "active":
-            return DiagnosticStatus.OK, self.state
+            return (DiagnosticStatus.WARN, self.namesakes) if self.namesakes else (DiagnosticStatus.OK, self.state)
         if worst is not None and _level(worst) != DiagnosticStatus.OK:
             return _level(worst), f"{CODE_NAMES[worst.code]}: {worst.text}"
+        if self.namesakes:
+            return DiagnosticStatus.WARN, self.namesakes
         silent = now - max(self.active_since, self.last_image)
         if silent > SILENT_AFTER:
             return DiagnosticStatus.WARN, f"no image on {self.image_topic} for {silent:.0f} s"
@@ -95,6 +101,8 @@ class NodeHealth:
             "frames_processed": str(counters.processed),
             "frames_dropped": str(counters.dropped),
             "frames_invalid": str(counters.invalid),
+            "frames_failed": str(counters.failed),
+            "hung_inferences": str(hung_inferences()),
             "image_size_changes": str(counters.size_changes),
         }
         values |= {name: str(counters.by_code[code]) for code, name in CODE_NAMES.items()}
@@ -119,6 +127,6 @@ def _level(report: FrameReport) -> bytes:
     level: bytes = DiagnosticStatus.WARN
     if report.code == DepthStatus.OK or report.expected:
         level = DiagnosticStatus.OK
-    elif report.code == DepthStatus.INFERENCE_FAILED:
+    elif report.code in FAILURES:
         level = DiagnosticStatus.ERROR
     return level

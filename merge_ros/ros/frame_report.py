@@ -26,8 +26,9 @@ CODE_NAMES: dict[int, str] = {
     DepthStatus.STALE_FRAME: "stale_frame",
     DepthStatus.NO_METRIC_SCALE: "no_metric_scale",
     DepthStatus.INFERENCE_FAILED: "inference_failed",
+    DepthStatus.INFERENCE_TIMEOUT: "inference_timeout",
+    DepthStatus.PUBLISHING_FAILED: "publishing_failed",
 }
-INVALID = (DepthStatus.INVALID_IMAGE, DepthStatus.INVALID_CAMERA_INFO, DepthStatus.MISSING_CAMERA_INFO)
 
 
 class FrameEnded(Exception):
@@ -64,16 +65,14 @@ class FrameReport:
         return FrameEnded(text)
 
     @contextmanager
-    def stage(self, name: str, code: int | None = None) -> Iterator[None]:
-        """Time a stage; an error in it ends the frame with this code, or is let through when there is none."""
+    def stage(self, name: str, code: int) -> Iterator[None]:
+        """Time a stage; an error in it ends the frame with this code."""
         start = time.perf_counter()
         try:
             yield
         except FrameEnded:
             raise
         except Exception as error:
-            if code is None:
-                raise
             if not isinstance(error, MergeError):
                 self.unexpected = error
             kind = "" if isinstance(error, MergeError) else f"{type(error).__name__}: "
@@ -93,7 +92,8 @@ class FrameReport:
 class FrameCounters:
     """Counts frames since the node was configured. Safe to use from two threads.
 
-    A frame with relative depth counts as processed, also when its camera info is invalid.
+    Every frame that was received and has ended is one of processed, dropped, invalid and failed. A frame with relative
+    depth counts as processed, also when its camera info is invalid: `by_code` counts those.
     """
 
     def __init__(self) -> None:
@@ -102,6 +102,7 @@ class FrameCounters:
         self.processed = 0
         self.dropped = 0
         self.invalid = 0
+        self.failed = 0
         self.size_changes = 0
         self.by_code: Counter[int] = Counter()
         self._size: tuple[int, int] | None = None
@@ -116,9 +117,14 @@ class FrameCounters:
     def close(self, report: FrameReport) -> None:
         """Count what became of a frame."""
         with self._lock:
-            self.processed += report.estimated
-            self.dropped += report.code == DepthStatus.STALE_FRAME
-            self.invalid += report.code in INVALID
+            if report.estimated:
+                self.processed += 1
+            elif report.code == DepthStatus.STALE_FRAME:
+                self.dropped += 1
+            elif report.code == DepthStatus.INVALID_IMAGE:
+                self.invalid += 1
+            else:
+                self.failed += 1
             self.by_code[report.code] += 1
 
 
@@ -151,5 +157,6 @@ def status_message(report: FrameReport, counters: FrameCounters, scale_source: s
         setattr(status, f"latency_{stage}_ms", report.milliseconds.get(stage, math.nan))
     status.frames_received, status.frames_processed = counters.received, counters.processed
     status.frames_dropped, status.frames_invalid = counters.dropped, counters.invalid
+    status.frames_failed = counters.failed
     status.error_code, status.error_text = report.code, report.text
     return status

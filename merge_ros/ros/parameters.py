@@ -85,6 +85,8 @@ DESCRIPTIONS = {
     "scan_frame": "Frame of the scan: at the optical centre, level, x forward, z up. Empty: the camera's frame with "
     "'_level' behind it, which the node publishes on /tf.",
     "max_age": "Seconds between the stamp of an image and the start of work on it, past which it is dropped; 0: never.",
+    "inference_timeout": "Seconds without an answer after which the model counts as hung: the frame is given up, and a "
+    "new engine takes over (docs/reliability.md); 0: never.",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from rclpy.node import Node
 from rclpy.qos_overriding_options import InvalidQosOverridesError
 
 from merge_ros.errors import MergeError
+from merge_ros.ros.watchdog import engine_threads
 
 REFUSED = (
     MergeError,
@@ -79,6 +81,11 @@ def run_node(make_node: Callable[[], Node], arguments: Sequence[str] | None = No
         # Python puts the default handlers back before it is all gone, and a late signal would change the exit status.
         for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
+    if engine_threads():
+        # A model hangs. Python would now take its own and the engine's libraries down under that thread's feet.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -285,15 +286,20 @@ class Camera:
         """Whether the node listens."""
         return all((p.get_subscription_count() > 0) == seen for p in (self._images, self._infos))
 
-    def shoot(self, image: Any, info: Any | None, second: int | None = None) -> int:
+    def shoot(self, image: Any, info: Any | None, second: int | None = None, frame: str = "camera_optical") -> int:
         """Publish an image and its info, newly stamped; returns the stamp's seconds."""
         second = next(self._seconds) if second is None else second
         for message, publisher in ((info, self._infos), (image, self._images)):
             if message is not None:
-                message.header.frame_id = "camera_optical"
+                message.header.frame_id = frame
                 message.header.stamp.sec, message.header.stamp.nanosec = second, 123456789
                 publisher.publish(message)
         return second
+
+    def forget(self) -> None:
+        """What has been collected."""
+        for messages in (self.statuses, *self.outputs.values()):
+            messages.clear()
 
     def status_of(self, second: int) -> Any | None:
         return next((status for status in self.statuses if status.header.stamp.sec == second), None)
@@ -301,7 +307,9 @@ class Camera:
     def output_of(self, second: int, name: str) -> Any | None:
         return next((m for m in self.outputs[name] if m.header.stamp.sec == second), None)
 
-    def exchange(self, image: Any, info: Any | None, accept: Callable[[Any], bool]) -> Any:
+    def exchange(
+        self, image: Any, info: Any | None, accept: Callable[[Any], bool] = lambda status: True, **header: Any
+    ) -> Any:
         """Shoot until the node's status of a frame is accepted; returns that status.
 
         A frame may be lost on its way (the subscription is best effort), or be worked on before its info has come.
@@ -309,7 +317,7 @@ class Camera:
         end = time.monotonic() + LIMIT
         last = None
         while time.monotonic() < end:
-            second = self.shoot(image, info)
+            second = self.shoot(image, info, **header)
             patience = time.monotonic() + 5
             while self.status_of(second) is None and time.monotonic() < patience:
                 time.sleep(0.01)
@@ -329,6 +337,18 @@ class Camera:
 @pytest.fixture(scope="module")
 def camera(graph: Graph) -> Camera:
     return Camera(graph)
+
+
+@pytest.fixture
+def often() -> Callable[[int, int], int]:
+    """How often a fault is tried: `often(here, in benchmarks/faults.py)`."""
+    return lambda short, full: full if os.environ.get("MERGE_ROS_FAULTS") == "full" else short
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str, str, str], None]:
+    """A row of the table in docs/reliability.md: `tell(case, how often tried, what happened)`."""
+    return lambda case, tried, happened: record_property("fault", json.dumps([case, tried, happened]))
 
 
 @pytest.fixture(scope="session")
