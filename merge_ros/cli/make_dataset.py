@@ -59,6 +59,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--clean", action="store_true", help="perfect pictures: no exposure change, noise, blur or JPEG"
     )
+    parser.add_argument(
+        "--normals", action="store_true", help="write normals/NAME.npy too: float16, x right, y down, z forward"
+    )
     parser.set_defaults(run=run)
 
 
@@ -77,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         photometric=not arguments.clean,
         kinds=DEFAULT_MIX if arguments.kinds is None else arguments.kinds,
         evaluation_ranges=arguments.evaluation_ranges,
+        normals=arguments.normals,
     )
     print(f"{rendered} frames rendered; {arguments.out} holds {arguments.count}")
     return 0

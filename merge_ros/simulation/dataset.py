@@ -6,6 +6,7 @@ Layout:
     frames.jsonl                 one line per frame: name, seed, kind, caption, intrinsics, camera height, pitch, roll
     rgb/NAME.jpg                 8-bit colour
     depth/NAME.png               16-bit millimetres along the optical axis, 0 = unknown or beyond 65 m
+    normals/NAME.npy             on request: [H, W, 3] float16, of the exact depth
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class DatasetSettings:
         photometric: whether pictures get a camera's faults (exposure, noise, blur, JPEG, colour cast).
         kinds: share of each kind of view, see `views`; stored so that they add up to 1.
         evaluation_ranges: "robot" views from exactly the cameras that figures are given for, instead of a few more.
+        normals: whether surface normals are written too.
 
     Raises:
         ConfigurationError: sizes or counts below 1, a negative seed, or shares that `kinds.check_mix` refuses.
@@ -61,6 +63,7 @@ class DatasetSettings:
     photometric: bool = True
     kinds: Mapping[str, float] = field(default_factory=lambda: DEFAULT_MIX)
     evaluation_ranges: bool = False
+    normals: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", check_mix(self.kinds))
@@ -81,6 +84,7 @@ def make_dataset(
     photometric: bool = True,
     kinds: Mapping[str, float] = DEFAULT_MIX,
     evaluation_ranges: bool = False,
+    normals: bool = False,
     progress: bool = True,
 ) -> int:
     """Render frames until the folder holds `count`. A folder that was begun with the same settings is continued.
@@ -88,7 +92,7 @@ def make_dataset(
     Args:
         out: the folder; created when missing.
         count: frames in the folder afterwards, >= 1.
-        size, seed, views_per_room, photometric, kinds, evaluation_ranges: see `DatasetSettings`.
+        size, seed, views_per_room, photometric, kinds, evaluation_ranges, normals: see `DatasetSettings`.
         workers: processes, >= 1. The frames do not depend on it.
         progress: show a progress bar.
 
@@ -102,7 +106,7 @@ def make_dataset(
     """
     if count < 1 or workers < 1:
         raise ConfigurationError(f"count={count} and workers={workers} must be at least 1")
-    settings = DatasetSettings((size[0], size[1]), seed, views_per_room, photometric, kinds, evaluation_ranges)
+    settings = DatasetSettings((size[0], size[1]), seed, views_per_room, photometric, kinds, evaluation_ranges, normals)
     load_mujoco()  # fail here rather than in every worker
     lines, next_seed = _begin(out, settings)
     write = partial(_write_scene, out, settings)
@@ -144,8 +148,8 @@ def read_index(folder: Path) -> list[dict[str, Any]]:
     return records
 
 
-def save_frame(folder: Path, name: str, frame: Frame) -> None:
-    """Write a frame's picture and depth into the layout above."""
+def save_frame(folder: Path, name: str, frame: Frame, *, normals: bool = False) -> None:
+    """Write a frame's picture and depth, and its normals if they are wanted, into the layout above."""
     (folder / "rgb").mkdir(parents=True, exist_ok=True)
     (folder / "depth").mkdir(parents=True, exist_ok=True)
     millimetres = np.round(frame.depth * 1000)
@@ -155,12 +159,17 @@ def save_frame(folder: Path, name: str, frame: Frame) -> None:
     written &= cv2.imwrite(str(folder / "depth" / f"{name}.png"), stored, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not written:
         raise DatasetError(f"cannot write frame {name} into {folder}: is the disk full, or read-only?")
+    if normals:
+        (folder / "normals").mkdir(exist_ok=True)
+        np.save(folder / "normals" / f"{name}.npy", frame.normals.astype(np.float16))
 
 
 def _begin(out: Path, settings: DatasetSettings) -> tuple[list[str], int]:
     """The index lines to keep, and the first seed to render."""
     stored = out / SETTINGS
     wanted = json.loads(json.dumps(asdict(settings)))
+    if not settings.normals:
+        del wanted["normals"]  # as in data sets from before there were any
     if not stored.is_file():
         out.mkdir(parents=True, exist_ok=True)
         stored.write_text(json.dumps(wanted, indent=2) + "\n")
@@ -214,7 +223,7 @@ def _write_scene(out: Path, settings: DatasetSettings, seed: int) -> list[dict[s
         name = f"{seed:08d}_{index}"
         if settings.photometric:
             frame = replace(frame, rgb=_photographed(frame, kind, np.random.default_rng((seed, index, 2))))
-        save_frame(out, name, frame)
+        save_frame(out, name, frame, normals=settings.normals)
         records.append(
             {
                 "name": name,

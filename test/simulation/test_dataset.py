@@ -56,6 +56,15 @@ def test_resumed_and_parallel_equals_whole(whole: Path, tmp_path: Path) -> None:
     assert {name: found[name] for name in expected} == expected
 
 
+def test_normals_are_written_on_request(whole: Path, tmp_path: Path) -> None:
+    assert not (whole / "normals").exists()
+    make_dataset(tmp_path, 1, SIZE, seed=40, workers=1, views_per_room=2, normals=True, progress=False)
+    truth = scene_views(40, 2, SIZE, kind_of(40, MIX))[0]
+    stored = np.load(tmp_path / "normals" / "00000040_0.npy")
+    assert stored.shape == (48, 64, 3)
+    assert np.abs(stored - truth.normals).max() < 1e-3
+
+
 def test_other_settings_do_not_mix(whole: Path) -> None:
     with pytest.raises(DatasetError, match="another folder"):
         make_dataset(whole, 8, (32, 32), seed=40, workers=1, views_per_room=2, progress=False)

@@ -99,6 +99,8 @@ def _value(kind: Any, value: Any, where: str) -> Any:
             raise ConfigurationError(f"{where} must be a list, not {value!r}")
         inner = parts[0]
         return tuple(_value(inner, entry, f"{where}[{number}]") for number, entry in enumerate(value))
+    if kind is str and value is None:  # KEY= with nothing behind it
+        return ""
     if kind is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     if kind is float and isinstance(value, str):  # YAML 1.1 writes 1e-4 as a text
