@@ -1,5 +1,7 @@
 """Any image size in, the same size out; bad input is refused before any compute."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,29 @@ def test_the_result_has_the_size_of_the_image(estimator: DepthEstimator, width: 
 def test_same_image_same_result(estimator: DepthEstimator) -> None:
     image = _image(60, 80)
     assert np.array_equal(estimator(image), estimator(image.copy()))
+
+
+def test_another_seed_is_another_estimate_where_noise_is_drawn(
+    estimator: DepthEstimator, random_model: Path, tmp_path: Path
+) -> None:
+    image = _image(60, 80)
+    with pytest.raises(InputError, match="for models that start from noise"):
+        estimator.reseed(1)  # one step starts from zeros
+    shutil.copytree(random_model, tmp_path / "model")
+    config = tmp_path / "model" / "depth_converters" / "config.json"
+    several = {"prediction_type": "epsilon", "depth_timestep": None, "num_inference_steps": 2}
+    config.write_text(json.dumps(json.loads(config.read_text()) | several))
+    noisy = DepthEstimator(EstimatorSettings(model=str(tmp_path / "model"), backend="torch"))
+    assert noisy.draws_noise
+    assert not estimator.draws_noise
+    first = noisy(image)
+    noisy.reseed(1)
+    second = noisy(image)
+    noisy.reseed(0)
+    assert not np.array_equal(first, second)
+    assert np.array_equal(noisy(image), first)
+    with pytest.raises(InputError, match="seed -1"):
+        noisy.reseed(-1)
 
 
 def test_views_are_read_right(estimator: DepthEstimator) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,12 +105,14 @@ class _Noise:
 
 def _marigold(kind: Any, folder: str, device: str) -> tuple[Any, _Noise]:
     _check_folder(folder, "model_index.json")
+    # diffusers would load the parts of any pipeline into this one.
+    named = json.loads((Path(folder) / "model_index.json").read_text()).get("_class_name")
+    if named != kind.__name__:
+        raise ConfigurationError(f"{folder} holds a {named}; allowed here: a {kind.__name__}")
     try:
         pipeline = kind.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(f"{folder} is no {kind.__name__}: {error}") from error
-    if not isinstance(pipeline, kind):
-        raise ConfigurationError(f"{folder} holds {type(pipeline).__name__}, not {kind.__name__}")
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(find_device(device)), _Noise()
 

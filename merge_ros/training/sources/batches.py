@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from merge_ros.errors import DatasetError, MergeError
-from merge_ros.training.data import depth_range, normalise_depth
+from merge_ros.geometry.normalisation import depth_range, normalise_depth
 from merge_ros.training.sources.order import FrameKey
 from merge_ros.training.sources.source import Source
 

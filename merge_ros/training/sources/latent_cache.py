@@ -16,7 +16,7 @@ from torch import Tensor
 
 from merge_ros.errors import DatasetError
 from merge_ros.model.autoencoder import Autoencoder, downsampling, encode
-from merge_ros.training.depth_converters import checksum
+from merge_ros.training.checksum import checksum
 from merge_ros.training.sources.batches import Batch
 from merge_ros.training.sources.source import Source
 
