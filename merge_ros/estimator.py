@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from merge_ros.config import EstimatorSettings
-from merge_ros.errors import InputError
+from merge_ros.config import NORMALS_TASK, EstimatorSettings
+from merge_ros.errors import ConfigurationError, InputError
 from merge_ros.geometry.framing import Framing, plan_framing
 from merge_ros.runtime.engine import DepthEngine, load_engine
 
@@ -27,6 +27,8 @@ class DepthEstimator:
     """
 
     def __init__(self, settings: EstimatorSettings) -> None:
+        if settings.task == NORMALS_TASK:
+            raise ConfigurationError("task 'normals' gives no depth; NormalsEstimator runs it")
         self._engine: DepthEngine | None = load_engine(settings)
         self._pixels = settings.processing_pixels or self._engine.native_pixels
         self._grid = self._engine.grid
@@ -48,7 +50,7 @@ class DepthEstimator:
         """
         if self._engine is None:
             raise InputError("the estimator was closed")
-        _check_image(rgb)
+        check_image(rgb)
         height, width = rgb.shape[:2]
         framing = plan_framing(width, height, self._pixels, self._grid)
         framed = frame_image(rgb, framing)
@@ -98,14 +100,15 @@ def frame_image(rgb: NDArray[np.uint8], framing: Framing) -> NDArray[np.uint8]:
     return np.asarray(padded, np.uint8)
 
 
-def unframe_depth(depth: NDArray[np.float32], framing: Framing, width: int, height: int) -> NDArray[np.float32]:
-    """Cut the padding off and scale back: [padded_height, padded_width] -> [height, width]."""
-    inner = depth[framing.top : framing.top + framing.height, framing.left : framing.left + framing.width]
+def unframe_depth(estimated: NDArray[np.float32], framing: Framing, width: int, height: int) -> NDArray[np.float32]:
+    """Cut the padding off and scale back: [padded_height, padded_width(, 3)] -> [height, width(, 3)]."""
+    inner = estimated[framing.top : framing.top + framing.height, framing.left : framing.left + framing.width]
     resized = cv2.resize(np.ascontiguousarray(inner), (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(resized, np.float32)
 
 
-def _check_image(rgb: NDArray[np.uint8]) -> None:
+def check_image(rgb: NDArray[np.uint8]) -> None:
+    """Raise InputError unless it is an [H, W, 3] uint8 array with something in it."""
     if not isinstance(rgb, np.ndarray):
         raise InputError(f"an image must be a NumPy array, not {type(rgb).__name__}")
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:

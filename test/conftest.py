@@ -28,6 +28,15 @@ def reference_base() -> Path:
 
 
 @pytest.fixture(scope="session")
+def reference_large() -> Path:
+    """The same of MERGE-L: both networks, without an autoencoder."""
+    folder = REFERENCE / "merge_large"
+    if not folder.is_dir():
+        pytest.skip(f"the recorded reference tensors are not here: {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete one-step model of a few thousand seeded random weights, in the official folder layout."""
     torch = pytest.importorskip("torch")

@@ -27,11 +27,12 @@ MAY_IMPORT = {
     "model": BASE,
     "runtime": BASE | {"model"},
     "estimator": BASE | {"model", "runtime"},
+    "normals_estimator": BASE | {"model", "runtime", "estimator"},
     "generated": BASE,
     "generator": BASE | {"model", "runtime", "estimator", "generated"},
     "simulation": BASE,
     "synthesis": BASE | {"scale"},
-    "evaluation": BASE | {"scale", "model", "runtime", "estimator", "simulation", "synthesis"},
+    "evaluation": BASE | {"scale", "model", "runtime", "estimator", "normals_estimator", "simulation", "synthesis"},
     "training": BASE | {"model", "runtime", "estimator", "generated", "generator", "evaluation", "simulation"},
     "ros": BASE
     | {"scale", "model", "runtime", "estimator", "generated", "generator", "synthesis"}

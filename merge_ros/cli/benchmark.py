@@ -120,7 +120,9 @@ def _count(settings: EstimatorSettings, workload: Workload, size: Sequence[int])
         from merge_ros.runtime.graph import fold_checkpoint
     except ModuleNotFoundError:
         return {}
-    graph: DepthGraph = fold_checkpoint(load_checkpoint(settings.model, settings.converters, codec=settings.codec))
+    graph: DepthGraph = fold_checkpoint(
+        load_checkpoint(settings.model, settings.converters, task=settings.task, codec=settings.codec)
+    )
     stages = stage_flops(graph, (workload.batch, size[1], size[0]))
     counts = {f"gflop_{stage}": flops / 1e9 for stage, flops in stages.items()}
     return counts | {"weights_mb_fp32": 4 * count_parameters(graph) / 1e6}

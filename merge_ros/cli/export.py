@@ -10,6 +10,7 @@ from pathlib import Path
 from merge_ros.config import EstimatorSettings
 from merge_ros.errors import ConfigurationError, MissingDependencyError
 from merge_ros.runtime.export_cache import model_fingerprint
+from merge_ros.runtime.foldable import require_foldable
 from merge_ros.runtime.shipped import shipped_name
 
 DESCRIPTION = """\
@@ -45,6 +46,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--model", default=defaults.model, help="merge-tiny, a model folder, or a Hugging Face id (%(default)s)"
     )
     parser.add_argument("--converters", default=defaults.converters, help="where depth_converters/ is, if elsewhere")
+    parser.add_argument("--task", default=defaults.task, help="name of the converter set (%(default)s)")
     parser.add_argument("--codec", default=defaults.codec, help="as for `merge-ros depth` (%(default)s)")
     parser.add_argument(
         "--out",
@@ -90,17 +92,19 @@ def run(arguments: argparse.Namespace) -> int:
         from merge_ros.runtime.export import OPSET, ExportOptions, export_onnx
     except ModuleNotFoundError as error:
         raise MissingDependencyError(str(error.name), "torch,export", "exporting a model") from error
+    settings = EstimatorSettings(
+        model=arguments.model, converters=arguments.converters, task=arguments.task, codec=arguments.codec
+    )
+    require_foldable(settings)
     if not arguments.targets:
         options = ExportOptions(
             arguments.precision, OPSET, arguments.batch, arguments.size, half_weights=arguments.half_weights
         )
-        fingerprint = model_fingerprint(
-            EstimatorSettings(model=arguments.model, converters=arguments.converters, codec=arguments.codec)
-        )
+        fingerprint = model_fingerprint(settings)
         out: Path = arguments.out
         path = out / shipped_name(fingerprint) if out.is_dir() else out
         print(f"exporting {arguments.model}; this usually takes half a minute")
-        checkpoint = load_checkpoint(arguments.model, arguments.converters, codec=arguments.codec)
+        checkpoint = load_checkpoint(arguments.model, arguments.converters, task=arguments.task, codec=arguments.codec)
         export_onnx(checkpoint, path, options, fingerprint)
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, checked")
         return 0
@@ -121,7 +125,7 @@ def _compile(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="merge_ros_export_") as folder:
         onnx_file = Path(folder) / "depth.onnx"
         print(f"exporting {arguments.model}; this usually takes half a minute")
-        checkpoint = load_checkpoint(arguments.model, arguments.converters, codec=arguments.codec)
+        checkpoint = load_checkpoint(arguments.model, arguments.converters, task=arguments.task, codec=arguments.codec)
         options = ExportOptions(arguments.precision, opset(trt), batch, arguments.size)
         export_onnx(checkpoint, onnx_file, options)
         print(f"compiling for {', '.join(build.targets)}; this usually takes {USUAL_TIME['tensorrt_rtx']}")

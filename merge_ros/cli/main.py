@@ -18,6 +18,8 @@ VERBS = (
     "evaluate",
     "verify",
     "export",
+    "convert",
+    "fetch",
     "engines",
     "benchmark",
     "demo",

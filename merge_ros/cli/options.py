@@ -6,7 +6,9 @@ import argparse
 
 from merge_ros.config import (
     BACKENDS,
+    OFFLOADS,
     PRECISIONS,
+    QUANTIZATIONS,
     RANGES,
     TORCH_MODES,
     EstimatorSettings,
@@ -28,6 +30,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--converters", default=defaults.converters, help="where depth_converters/ is, if not in the model"
     )
     group.add_argument(
+        "--task", default=defaults.task, help="name of the converter set, in the folder TASK_converters/ (%(default)s)"
+    )
+    group.add_argument(
         "--codec",
         default=defaults.codec,
         help="autoencoder of the depth path: full, light, auto (light where its measured cost is small), or a folder "
@@ -38,6 +43,18 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--precision", choices=PRECISIONS, default=defaults.precision, help="(%(default)s)")
     group.add_argument(
         "--torch-mode", choices=TORCH_MODES, default=defaults.torch_mode, help="of backend torch (%(default)s)"
+    )
+    group.add_argument(
+        "--offload",
+        choices=OFFLOADS,
+        default=defaults.offload,
+        help="for FLUX on a small GPU: sequential keeps each layer in the machine's memory until it runs (%(default)s)",
+    )
+    group.add_argument(
+        "--quantization",
+        choices=QUANTIZATIONS,
+        default=defaults.quantization,
+        help="for FLUX: fp8 stores weights in 8 bits, and computes in the precision above (%(default)s)",
     )
     group.add_argument("--steps", type=int, default=defaults.steps, help="denoising steps; 0: the checkpoint's own")
     group.add_argument(
@@ -58,11 +75,14 @@ def estimator_settings(arguments: argparse.Namespace) -> EstimatorSettings:
     return EstimatorSettings(
         model=arguments.model,
         converters=arguments.converters,
+        task=arguments.task,
         codec=arguments.codec,
         backend=arguments.backend,
         device=arguments.device,
         precision=arguments.precision,
         torch_mode=arguments.torch_mode,
+        offload=arguments.offload,
+        quantization=arguments.quantization,
         steps=arguments.steps,
         processing_pixels=arguments.processing_pixels,
         threads=arguments.threads,

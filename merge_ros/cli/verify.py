@@ -11,9 +11,11 @@ from merge_ros.config import BACKENDS
 DESCRIPTION = """\
 Run a model in fp32 on the inputs stored in a safetensors file and compare with the outputs stored beside them.
 
-Keys of a transformer file: text, mask, timestep and image -> image_out (image mode), dense -> depth_out (depth mode;
-image latent ++ depth latent). Keys of a pipeline file: image in [0, 1], latents, prompt_embeds, prompt_mask ->
-depth_N, the picture after N denoising steps. Every output that is in the file is compared.
+Keys, for MERGE-B: text, mask, timestep and image -> image_out (image mode), dense -> depth_out (depth mode; image
+latent ++ depth latent). For MERGE-L, packed: text, pooled, timestep, img_ids, txt_ids, guidance where the model has it,
+image and dense (depth latent ++ image latent). For whole pipelines: image in [0, 1], latents, prompt_embeds, and
+prompt_mask (MERGE-B) or pooled_prompt_embeds (MERGE-L) -> depth_N, the picture after N denoising steps. Every output
+that is in the file is compared.
 Exit status 1 when one differs by more than the tolerance.
 """
 

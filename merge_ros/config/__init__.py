@@ -7,7 +7,9 @@ from merge_ros.config.allowed import (
     BACKENDS,
     CAMERA_MOUNTINGS,
     CHOICES,
+    OFFLOADS,
     PRECISIONS,
+    QUANTIZATIONS,
     RANGES,
     REFERENCE_CAMERAS,
     REFERENCE_POSES,
@@ -28,7 +30,9 @@ from merge_ros.config.estimator import (
     BF16_COST,
     BUNDLED_MODEL,
     CODEC_WORDS,
+    DEPTH_TASK,
     LIGHT_CODEC_COST,
+    NORMALS_TASK,
     EstimatorSettings,
 )
 from merge_ros.config.generator import (
@@ -37,6 +41,10 @@ from merge_ros.config.generator import (
     MIN_STEPS,
     GenerationRequest,
     GeneratorSettings,
+)
+from merge_ros.config.official import (
+    OFFICIAL_MODELS,
+    OfficialModel,
 )
 from merge_ros.config.output import (
     CloudSettings,
@@ -62,11 +70,16 @@ __all__ = [
     "CHOICES",
     "CODEC_WORDS",
     "COLLISIONS",
+    "DEPTH_TASK",
     "LIGHT_CODEC_COST",
     "MAX_GUIDANCE",
     "MAX_SEED",
     "MIN_STEPS",
+    "NORMALS_TASK",
+    "OFFICIAL_MODELS",
+    "OFFLOADS",
     "PRECISIONS",
+    "QUANTIZATIONS",
     "RANGES",
     "REFERENCE_CAMERAS",
     "REFERENCE_POSES",
@@ -79,6 +92,7 @@ __all__ = [
     "EstimatorSettings",
     "GenerationRequest",
     "GeneratorSettings",
+    "OfficialModel",
     "OutputSettings",
     "ScaleSettings",
     "ScanSettings",

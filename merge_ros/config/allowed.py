@@ -9,6 +9,8 @@ from merge_ros.errors import ConfigurationError
 BACKENDS = ("auto", "torch", "onnx", "openvino", "tensorrt", "tensorrt_rtx")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 TORCH_MODES = ("auto", "eager", "folded", "compiled", "cuda_graph")
+OFFLOADS = ("none", "sequential")
+QUANTIZATIONS = ("none", "fp8")
 SCALE_SOURCES = ("none", "fixed", "ground_plane", "range", "depth")
 CAMERA_MOUNTINGS = ("parameters", "imu", "tf")
 REFERENCE_POSES = ("parameters", "tf")
@@ -18,6 +20,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "backend": BACKENDS,
     "precision": PRECISIONS,
     "torch_mode": TORCH_MODES,
+    "offload": OFFLOADS,
+    "quantization": QUANTIZATIONS,
     "scale_source": SCALE_SOURCES,
     "camera_mounting": CAMERA_MOUNTINGS,
     "reference_pose": REFERENCE_POSES,

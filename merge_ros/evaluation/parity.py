@@ -2,9 +2,13 @@
 
 Key names are those of the tensors that were recorded from the authors' code:
 
-    transformer file    text, mask, timestep with  image -> image_out   (image mode)
-                                                   dense -> depth_out   (depth mode; image latent ++ depth latent)
-    pipeline file       image [B,3,H,W] in [0,1], latents, prompt_embeds, prompt_mask -> depth_N after N steps
+    MERGE-B    text, mask, timestep with  image -> image_out   (image mode)
+                                          dense -> depth_out   (depth mode; image latent ++ depth latent)
+               and resolution, aspect_ratio where the transformer is told the size of the picture
+    MERGE-L    text, pooled, timestep, img_ids, txt_ids, and guidance where the transformer is told one, with image and
+               dense as above, packed (dense: depth latent ++ image latent)
+    pipelines  image [B,3,H,W] in [0,1], latents, prompt_embeds, and prompt_mask (MERGE-B) or pooled_prompt_embeds
+               (MERGE-L) -> depth_N after N steps
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -22,9 +27,13 @@ from torch import Tensor
 
 from merge_ros.errors import ConfigurationError, InputError
 from merge_ros.model.autoencoder import decode, encode
-from merge_ros.model.checkpoint import Checkpoint, load_checkpoint
+from merge_ros.model.checkpoint import PARTS, Checkpoint, load_checkpoint
 from merge_ros.model.conditioning import Conditioning
-from merge_ros.model.sampling import denoise
+from merge_ros.model.depth_mode import predict_latent
+from merge_ros.model.family import FLUX, family_of
+from merge_ros.model.flux import MergeFlux
+from merge_ros.model.locate import find_model
+from merge_ros.model.networks import Network, load_network
 
 TRANSFORMER_TOLERANCE = 1e-5  # one pass in fp32
 PIPELINE_TOLERANCE = 1e-4  # many passes and a VAE
@@ -69,21 +78,24 @@ def verify(model: str, reference: Path, *, backend: str = "torch", tolerance: fl
             "allowed: torch"
         )
     stored = _read(reference)
-    outputs = [name for name in stored if name in ("image_out", "depth_out") or _STEPS.fullmatch(name)]
+    outputs = sorted(name for name in stored if name in ("image_out", "depth_out") or _STEPS.fullmatch(name))
     if not outputs:
         raise InputError(
             f"{reference} holds no image_out, depth_out or depth_N; its keys are {', '.join(sorted(stored))}"
         )
-    recipes = {name: _recipe(name) for name in sorted(outputs)}
+    folder = find_model(model, PARTS)
+    recipes = {name: _recipe(name, family_of(folder)) for name in outputs}
     for name, recipe in recipes.items():
         missing = [key for key in recipe.inputs if key not in stored]
         if missing:
             raise InputError(f"{reference}: output {name} needs the inputs {', '.join(missing)}, which are not there")
-    checkpoint = load_checkpoint(model)
+    # Single passes need no autoencoder, and folders of recorded networks may have none.
+    pipeline = load_checkpoint(model) if any(recipe.whole for recipe in recipes.values()) else None
+    network = pipeline.network if pipeline else load_network(folder, folder / "depth_converters")
     differences = []
     for name, recipe in recipes.items():
         with torch.inference_mode():
-            result = recipe.run(checkpoint, stored)
+            result = recipe.run(pipeline if recipe.whole else network, stored)
         if result.shape != stored[name].shape:
             raise InputError(f"{name}: the model gives {tuple(result.shape)}, stored is {tuple(stored[name].shape)}")
         largest = float((result.double() - stored[name].double()).abs().max())
@@ -93,19 +105,27 @@ def verify(model: str, reference: Path, *, backend: str = "torch", tolerance: fl
 
 @dataclass(frozen=True)
 class _Recipe:
+    """How an output is made: from the network alone, or from the whole checkpoint."""
+
     inputs: tuple[str, ...]
-    tolerance: float
-    run: Callable[[Checkpoint, dict[str, Tensor]], Tensor]
+    run: Callable[[Any, dict[str, Tensor]], Tensor]
+    whole: bool = False
+
+    @property
+    def tolerance(self) -> float:
+        return PIPELINE_TOLERANCE if self.whole else TRANSFORMER_TOLERANCE
 
 
-def _recipe(output: str) -> _Recipe:
-    if output == "image_out":
-        return _Recipe(("image", "text", "mask", "timestep"), TRANSFORMER_TOLERANCE, _image_mode)
-    if output == "depth_out":
-        return _Recipe(("dense", "text", "mask", "timestep"), TRANSFORMER_TOLERANCE, _depth_mode)
+def _recipe(output: str, family: str) -> _Recipe:
+    if output in ("image_out", "depth_out"):
+        latent = "image" if output == "image_out" else "dense"
+        if family == FLUX:
+            inputs = (latent, "text", "pooled", "timestep", "img_ids", "txt_ids")
+            return _Recipe(inputs, _flux_image_mode if output == "image_out" else _flux_depth_mode)
+        return _Recipe((latent, "text", "mask", "timestep"), _image_mode if output == "image_out" else _depth_mode)
     steps = int(output.removeprefix("depth_"))
-    inputs = ("image", "latents", "prompt_embeds", "prompt_mask")
-    return _Recipe(inputs, PIPELINE_TOLERANCE, partial(_pipeline, steps=steps))
+    prompt = "pooled_prompt_embeds" if family == FLUX else "prompt_mask"
+    return _Recipe(("image", "latents", "prompt_embeds", prompt), partial(_pipeline, steps=steps), whole=True)
 
 
 def _read(reference: Path) -> dict[str, Tensor]:
@@ -115,9 +135,9 @@ def _read(reference: Path) -> dict[str, Tensor]:
         raise InputError(f"{reference} cannot be read as safetensors: {error}") from error
 
 
-def _image_mode(checkpoint: Checkpoint, stored: dict[str, Tensor]) -> Tensor:
-    conditioning = Conditioning(stored["text"], stored["mask"])
-    output: Tensor = checkpoint.network.backbone(
+def _image_mode(network: Network, stored: dict[str, Tensor]) -> Tensor:
+    conditioning = _pixart_conditioning(stored)
+    output: Tensor = network.backbone(
         stored["image"],
         encoder_hidden_states=conditioning.text,
         encoder_attention_mask=conditioning.mask,
@@ -127,17 +147,52 @@ def _image_mode(checkpoint: Checkpoint, stored: dict[str, Tensor]) -> Tensor:
     return output
 
 
-def _depth_mode(checkpoint: Checkpoint, stored: dict[str, Tensor]) -> Tensor:
+def _depth_mode(network: Network, stored: dict[str, Tensor]) -> Tensor:
     image_latent, depth_latent = stored["dense"].chunk(2, dim=1)
-    conditioning = Conditioning(stored["text"], stored["mask"])
-    output: Tensor = checkpoint.network(image_latent, depth_latent, stored["timestep"], conditioning)
+    output: Tensor = network(image_latent, depth_latent, stored["timestep"], _pixart_conditioning(stored))
     return output
 
 
-def _pipeline(checkpoint: Checkpoint, stored: dict[str, Tensor], steps: int) -> Tensor:
-    conditioning = Conditioning(stored["prompt_embeds"], stored["prompt_mask"])
-    image_latent = encode(checkpoint.vae, stored["image"] * 2 - 1)
-    depth_latent = denoise(
-        checkpoint.network, image_latent, conditioning, checkpoint.depth_scheduler(), steps, stored["latents"]
+def _pixart_conditioning(stored: dict[str, Tensor]) -> Conditioning:
+    return Conditioning(stored["text"], stored["mask"], stored.get("resolution"), stored.get("aspect_ratio"))
+
+
+def _flux_image_mode(network: MergeFlux, stored: dict[str, Tensor]) -> Tensor:
+    output: Tensor = network.backbone(
+        hidden_states=stored["image"],
+        encoder_hidden_states=stored["text"],
+        pooled_projections=stored["pooled"],
+        timestep=stored["timestep"],
+        img_ids=stored["img_ids"],
+        txt_ids=stored["txt_ids"],
+        guidance=_flux_guidance(network, stored),
+    ).sample
+    return output
+
+
+def _flux_depth_mode(network: MergeFlux, stored: dict[str, Tensor]) -> Tensor:
+    text = stored["text"]
+    return network.predict(
+        stored["dense"],
+        stored["timestep"],
+        Conditioning(text, torch.ones(text.shape[:2]), pooled=stored["pooled"]),
+        image_ids=stored["img_ids"],
+        text_ids=stored["txt_ids"],
+        guidance=_flux_guidance(network, stored),
     )
-    return decode(checkpoint.vae, depth_latent)
+
+
+def _flux_guidance(network: MergeFlux, stored: dict[str, Tensor]) -> Tensor | None:
+    if not network.backbone.config.guidance_embeds:
+        return None
+    if "guidance" not in stored:
+        raise InputError("this FLUX has a guidance embedding, and the file has no input guidance")
+    return stored["guidance"]
+
+
+def _pipeline(checkpoint: Checkpoint, stored: dict[str, Tensor], steps: int) -> Tensor:
+    text, noise = stored["prompt_embeds"], stored["latents"]
+    mask = stored.get("prompt_mask", torch.ones(text.shape[:2]))
+    conditioning = Conditioning(text, mask, pooled=stored.get("pooled_prompt_embeds"))
+    image_latent = encode(checkpoint.vae, stored["image"] * 2 - 1)
+    return decode(checkpoint.vae, predict_latent(checkpoint, image_latent, conditioning, steps, noise))

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from diffusers import AutoencoderKL, AutoencoderTiny
 from torch import Tensor
+from torch.nn import functional
 
 from merge_ros.errors import ConfigurationError
 from merge_ros.model.light_codec import LightCodec
@@ -62,6 +63,11 @@ def decode_depth(vae: Autoencoder, latents: Tensor, image_latents: Tensor | None
         image_latents: of the pictures that the depth belongs to; a guided light codec needs them, no other uses them.
     """
     return (decode_signed(vae, latents, image_latents).mean(dim=1) / 2 + 0.5).clamp(0, 1)
+
+
+def decode_normals(vae: AutoencoderKL | AutoencoderTiny, latents: Tensor) -> Tensor:
+    """Latents of normal maps to unit vectors [batch, 3, H, W]: the channels held x, y and z in [-1, 1] in training."""
+    return functional.normalize(_decoded(vae, latents), dim=1)
 
 
 def downsampling(vae: Autoencoder) -> int:

@@ -1,13 +1,13 @@
 """Load a MERGE model from a folder in the authors' layout, strictly.
 
     MODEL/transformer/       config.json, diffusion_pytorch_model.safetensors     the frozen backbone
-    MODEL/depth_converters/  the same two files, and optionally empty_prompt.safetensors
+    MODEL/NAME_converters/   the same two files, and optionally empty_prompt.safetensors; NAME is depth, normals, ...
     MODEL/vae/               config.json, diffusion_pytorch_model.safetensors
     MODEL/light_codec/       the same two files; optional, a light autoencoder for the depth path (`model/codec.py`)
     MODEL/scheduler/         scheduler_config.json
-    MODEL/text_encoder/, MODEL/tokenizer/                    only where a prompt has to be encoded
+    MODEL/text_encoder/, MODEL/tokenizer/, and for FLUX the same with _2    only where a prompt has to be encoded
 
-`depth_converters/` may come from another place than the rest, as the released checkpoints do.
+`NAME_converters/` may come from another place than the rest, as the released checkpoints do.
 """
 
 from __future__ import annotations
@@ -21,25 +21,35 @@ from typing import Any
 
 import diffusers
 import torch
-from diffusers import (
-    DPMSolverMultistepScheduler,
-    ModelMixin,
-    PixArtTransformer2DModel,
-    SchedulerMixin,
-)
+from diffusers import DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler, SchedulerMixin
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from merge_ros.errors import CheckpointError, MergeError, MissingDependencyError
 from merge_ros.model.autoencoder import KINDS, Autoencoder, downsampling
 from merge_ros.model.codec import FULL_CODEC, LIGHT_CODEC, find_codec, read_config
 from merge_ros.model.conditioning import Conditioning, encode_prompt
-from merge_ros.model.converter import PixArtConverter
+from merge_ros.model.flux import MergeFlux
+from merge_ros.model.flux_text import encode_flux_prompt
 from merge_ros.model.locate import find_model
-from merge_ros.model.pixart import MergePixArt
+from merge_ros.model.memory import NO_PLAN, MemoryPlan, place
+from merge_ros.model.networks import Converter, Network, load_network
+from merge_ros.model.parts import load_part as load_part
 
-WEIGHTS = "diffusion_pytorch_model.safetensors"
+CPU = torch.device("cpu")
 EMPTY_PROMPT = "empty_prompt.safetensors"
+# Sub-folders of a model; what is not needed may be missing.
+PARTS = (
+    "transformer",
+    FULL_CODEC,
+    LIGHT_CODEC,
+    "scheduler",
+    "text_encoder",
+    "tokenizer",
+    "text_encoder_2",
+    "tokenizer_2",
+)
 
 
 @dataclass(frozen=True)
@@ -48,38 +58,49 @@ class Checkpoint:
 
     `network.backbone` is the image generator; `vae` is the autoencoder of the depth path, full or
     light; `empty_prompt` is None when the folder neither stores it nor has a text encoder (a reference folder, say):
-    then the caller must bring its own conditioning.
+    then the caller must bring its own conditioning. `dtype`, `device` and `plan` are where and how the network runs.
     """
 
     folder: Path
-    network: MergePixArt
+    network: Network
     vae: Autoencoder
     scheduler: SchedulerMixin
     empty_prompt: Conditioning | None
+    dtype: torch.dtype = torch.float32
+    device: torch.device = CPU
+    plan: MemoryPlan = NO_PLAN
 
     @property
-    def converter(self) -> PixArtConverter:
+    def converter(self) -> Converter:
         """The converters that are plugged in."""
-        if self.network.converter is None:
+        converter: Converter | None = self.network.converter
+        if converter is None:
             raise CheckpointError(f"{self.folder}: no converters are plugged in")
-        return self.network.converter
+        return converter
 
     @property
     def grid(self) -> int:
-        """Image sides must be multiples of this many pixels: VAE downsampling times patch size."""
-        return downsampling(self.vae) * int(self.converter.config.patch_size)
+        """Image sides must be multiples of this many pixels: VAE downsampling times latent pixels per token."""
+        return downsampling(self.vae) * self.network.token_side
 
     @property
     def native_pixels(self) -> int:
         """Number of image pixels (width x height) that the converters were made for."""
-        config = self.converter.config
-        return int(config.processing_pixels or (config.sample_size * downsampling(self.vae)) ** 2)
+        return int(self.converter.native_pixels(downsampling(self.vae)))
+
+    @property
+    def alphas_cumprod(self) -> Tensor | None:
+        """[1000] of the noise schedule; None where the scheduler follows a flow."""
+        alphas: Tensor | None = getattr(self.scheduler, "alphas_cumprod", None)
+        return alphas
 
     def depth_scheduler(self) -> SchedulerMixin:
         """A scheduler for multi-step depth: the checkpoint's, told what its converters predict.
 
         The stored one belongs to the image generator, whose prediction type may be another.
         """
+        if isinstance(self.scheduler, FlowMatchEulerDiscreteScheduler):
+            return type(self.scheduler).from_config(self.scheduler.config)
         return type(self.scheduler).from_config(
             self.scheduler.config, prediction_type=self.converter.config.prediction_type
         )
@@ -92,8 +113,8 @@ class Checkpoint:
         """
         if self.empty_prompt is None:
             raise CheckpointError(
-                f"{self.folder} holds no empty prompt: neither depth_converters/{EMPTY_PROMPT} nor text_encoder/ and "
-                "tokenizer/"
+                f"{self.folder} holds no empty prompt: neither {EMPTY_PROMPT} beside the converters nor text_encoder/ "
+                "and tokenizer/"
             )
         return self.empty_prompt
 
@@ -102,70 +123,48 @@ def load_checkpoint(
     model: str,
     converters: str = "",
     *,
+    task: str = "depth",
     codec: str = "full",
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
+    plan: MemoryPlan = NO_PLAN,
 ) -> Checkpoint:
-    """Load a MERGE-B model.
+    """Load a MERGE-B or MERGE-L model.
 
     Args:
         model: "merge-tiny" (shipped in the package), a folder, or a Hugging Face id (downloads on first use).
-        converters: where `depth_converters/` is, if not in `model`; same forms.
+        converters: where the converter set is, if not in `model`; same forms.
+        task: name of the converter set: it is in the folder `TASK_converters/`.
         codec: autoencoder of the depth path, as in `EstimatorSettings`.
         device: torch device, for example "cpu" or "cuda:0".
         dtype: precision of all weights.
+        plan: how a network that does not fit into the device's memory is run all the same.
 
     Raises:
         CheckpointError: a missing folder or file, a missing or unexpected key, a wrong shape, a damaged file, or
             parts that do not fit each other; the message names it.
+        ConfigurationError: a plan for a network that needs none.
     """
-    folder = find_model(model, ("transformer", FULL_CODEC, LIGHT_CODEC, "scheduler", "text_encoder", "tokenizer"))
-    converter_folder = find_model(converters, ("depth_converters",)) if converters else folder
-
-    converter = load_part(PixArtConverter, converter_folder / "depth_converters", dtype)
-    backbone = load_part(PixArtTransformer2DModel, folder / "transformer", dtype)
+    set_name = f"{task}_converters"
+    folder = find_model(model, PARTS if converters else (*PARTS, set_name))
+    converter_folder = (find_model(converters, (set_name,)) if converters else folder) / set_name
+    network = load_network(folder, converter_folder, dtype=dtype)
     vae = load_autoencoder(find_codec(codec, folder), dtype)
-    network = MergePixArt(backbone, converter)
-    if vae.config.latent_channels != backbone.config.in_channels:
+    if vae.config.latent_channels != network.latent_channels:
         raise CheckpointError(
             f"{folder}: the autoencoder has {vae.config.latent_channels} latent channels, the transformer takes "
-            f"{backbone.config.in_channels}"
+            f"{network.latent_channels}"
         )
     _check_downsampling(vae, folder / FULL_CODEC)
     scheduler = load_scheduler(folder / "scheduler")
-    empty_prompt = _empty_prompt(folder, converter_folder, backbone)
-    for part in (network, vae):
-        part.to(device).eval().requires_grad_(False)
-    return Checkpoint(
-        folder, network, vae, scheduler, empty_prompt.to(device, dtype) if empty_prompt is not None else None
-    )
-
-
-def load_part(kind: type[ModelMixin], folder: Path, dtype: torch.dtype = torch.float32) -> Any:
-    """Load one network of a checkpoint: diffusers' loader, with every deviation an error.
-
-    Raises:
-        CheckpointError: a missing or damaged file, a missing or unexpected key, or a wrong shape.
-    """
-    if not (folder / "config.json").is_file():
-        raise CheckpointError(f"{folder / 'config.json'} does not exist")
-    if not any(folder.glob("*.safetensors")):
-        raise CheckpointError(f"{folder} holds no weights; allowed: safetensors, usually {WEIGHTS}")
-    try:
-        with _quiet_diffusers():  # it warns where we raise
-            part, found = kind.from_pretrained(
-                folder,
-                torch_dtype=dtype,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-    except Exception as error:  # damaged json, damaged weights, wrong shapes: diffusers has no error family
-        raise CheckpointError(f"{folder} cannot be loaded: {error}") from error
-    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if found[problem]:
-            raise CheckpointError(f"{folder}: {problem.replace('_', ' ')} {_shortened(found[problem])}")
-    return part
+    _check_scheduler(scheduler, network, folder)
+    prompt = _empty_prompt(folder, converter_folder, network, dtype)
+    for part in (network.backbone, network.plugged()):
+        place(part, torch.device(device), plan)
+    vae.to(device).eval().requires_grad_(False)
+    if prompt is not None:
+        prompt = prompt.to(device, dtype)
+    return Checkpoint(folder, network, vae, scheduler, prompt, dtype, torch.device(device), plan)
 
 
 def load_autoencoder(folder: Path, dtype: torch.dtype = torch.float32) -> Autoencoder:
@@ -199,27 +198,35 @@ def load_scheduler(folder: Path) -> SchedulerMixin:
 
 def save_empty_prompt(conditioning: Conditioning, converters: Path) -> None:
     """Store the empty prompt's embedding beside the converters, so that depth needs no text encoder."""
-    tensors = {"prompt_embeds": conditioning.text.contiguous(), "prompt_mask": conditioning.mask.contiguous()}
-    save_file(tensors, converters / EMPTY_PROMPT)
+    tensors = {"prompt_embeds": conditioning.text, "prompt_mask": conditioning.mask}
+    if conditioning.pooled is not None:
+        tensors["pooled_prompt_embeds"] = conditioning.pooled
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, converters / EMPTY_PROMPT)
 
 
-def _empty_prompt(folder: Path, converter_folder: Path, backbone: PixArtTransformer2DModel) -> Conditioning | None:
-    stored = converter_folder / "depth_converters" / EMPTY_PROMPT
+def _empty_prompt(folder: Path, converters: Path, network: Network, dtype: torch.dtype) -> Conditioning | None:
+    stored = converters / EMPTY_PROMPT
     if stored.is_file():
         try:
             tensors = load_file(stored)
-            conditioning = Conditioning(tensors["prompt_embeds"].float(), tensors["prompt_mask"])
+            pooled = tensors.get("pooled_prompt_embeds")
+            conditioning = Conditioning(
+                tensors["prompt_embeds"].float(),
+                tensors["prompt_mask"],
+                pooled=None if pooled is None else pooled.float(),
+            )
         except (SafetensorError, KeyError, MergeError) as error:
             raise CheckpointError(f"{stored} cannot be used: {error!r}") from error
-    elif (folder / "text_encoder").is_dir():
-        tokenizer, text_encoder = load_text_encoder(folder)
-        conditioning = encode_prompt(tokenizer, text_encoder, "")
-    else:
+    elif not (folder / "text_encoder").is_dir():
         return None
-    wanted = backbone.config.caption_channels or backbone.config.cross_attention_dim
-    if conditioning.text.shape[-1] != wanted:
+    elif isinstance(network, MergeFlux):
+        conditioning = encode_flux_prompt(folder, "", dtype)
+    else:
+        conditioning = encode_prompt(*load_text_encoder(folder), "")
+    if conditioning.text.shape[-1] != network.text_channels:
         raise CheckpointError(
-            f"{folder}: the text has {conditioning.text.shape[-1]} channels, the transformer takes {wanted}"
+            f"{folder}: the text has {conditioning.text.shape[-1]} channels, the transformer takes "
+            f"{network.text_channels}"
         )
     return conditioning
 
@@ -264,6 +271,16 @@ def load_tokenizer(folder: Path) -> Any:
         raise CheckpointError(f"the tokenizer of {folder} cannot be loaded: {error}") from error
 
 
+def _check_scheduler(scheduler: SchedulerMixin, network: Network, folder: Path) -> None:
+    """FLUX follows a flow, PixArt a noise schedule; a scheduler of the other kind would give nonsense."""
+    flow = isinstance(scheduler, FlowMatchEulerDiscreteScheduler)
+    if flow != isinstance(network, MergeFlux):
+        raise CheckpointError(
+            f"{folder / 'scheduler'}: {type(scheduler).__name__} does not belong to {type(network.backbone).__name__}; "
+            "FLUX needs FlowMatchEulerDiscreteScheduler, PixArt a scheduler with a noise schedule"
+        )
+
+
 def _check_downsampling(vae: Autoencoder, full: Path) -> None:
     """A light codec must have the latent grid of the VAE that the backbone was trained with, where that is here."""
     if not full.is_dir():
@@ -273,16 +290,6 @@ def _check_downsampling(vae: Autoencoder, full: Path) -> None:
         raise CheckpointError(
             f"the codec has {downsampling(vae)} pixels per latent pixel, the model's VAE in {full} has {wanted}"
         )
-
-
-@contextmanager
-def _quiet_diffusers() -> Iterator[None]:
-    before = diffusers.utils.logging.get_verbosity()
-    diffusers.utils.logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        diffusers.utils.logging.set_verbosity(before)
 
 
 @contextmanager
@@ -297,8 +304,3 @@ def _no_loading_bar() -> Iterator[None]:
     finally:
         if before:
             logging.enable_progress_bar()
-
-
-def _shortened(keys: list[str], limit: int = 5) -> str:
-    more = f" and {len(keys) - limit} more" if len(keys) > limit else ""
-    return ", ".join(map(str, sorted(keys)[:limit])) + more

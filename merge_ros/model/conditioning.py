@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,9 +19,10 @@ class Conditioning:
 
     Args:
         text: [1 or batch, tokens, channels] embedding from the text encoder.
-        mask: [1 or batch, tokens], 1 keeps a token, 0 discards it.
+        mask: [1 or batch, tokens], 1 keeps a token, 0 discards it. FLUX has no mask: it reads padding too.
         resolution: [1, 2] height and width in pixels, and
         aspect_ratio: [1, 1] height / width: the micro-conditions of PixArt 1024; None for models without them.
+        pooled: [1 or batch, channels] embedding of the whole text by CLIP, for FLUX; None for other models.
 
     Raises:
         InputError: shapes that do not belong together, or a mask that keeps no token.
@@ -31,6 +32,7 @@ class Conditioning:
     mask: Tensor
     resolution: Tensor | None = None
     aspect_ratio: Tensor | None = None
+    pooled: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.text.ndim != 3 or self.mask.shape != self.text.shape[:2]:
@@ -40,6 +42,11 @@ class Conditioning:
             )
         if not bool((self.mask.sum(dim=1) > 0).all()):
             raise InputError("the text mask keeps no token; even the empty prompt has one")
+        if self.pooled is not None and (self.pooled.ndim != 2 or self.pooled.shape[0] != self.text.shape[0]):
+            raise InputError(
+                f"pooled text {tuple(self.pooled.shape)} must be [batch, channels] with the batch of text "
+                f"{tuple(self.text.shape)}"
+            )
 
     def expanded(self, batch: int) -> Conditioning:
         """The same for every image of a batch."""
@@ -47,9 +54,13 @@ class Conditioning:
             return self
         if self.text.shape[0] != 1:
             raise InputError(f"conditioning for {self.text.shape[0]} images cannot serve a batch of {batch}")
-        return Conditioning(
-            self.text.expand(batch, -1, -1), self.mask.expand(batch, -1), self.resolution, self.aspect_ratio
-        )
+        pooled = None if self.pooled is None else self.pooled.expand(batch, -1)
+        return replace(self, text=self.text.expand(batch, -1, -1), mask=self.mask.expand(batch, -1), pooled=pooled)
+
+    def sized(self, height: int, width: int) -> Conditioning:
+        """The same for pictures of that many pixels: PixArt 1024's micro-conditions, as in diffusers' pipeline."""
+        resolution = torch.tensor([[height, width]], device=self.text.device, dtype=torch.float32)
+        return replace(self, resolution=resolution, aspect_ratio=resolution[:, :1] / resolution[:, 1:])
 
     def size_conditions(self, batch: int) -> dict[str, Tensor | None]:
         """The `added_cond_kwargs` of diffusers' PixArt transformer."""
@@ -75,6 +86,7 @@ class Conditioning:
             self.mask.to(device),
             moved(self.resolution),
             moved(self.aspect_ratio),
+            moved(self.pooled),
         )
 
 

@@ -16,6 +16,7 @@ from diffusers.models.embeddings import PatchEmbed
 from torch import Tensor, nn
 
 from merge_ros.errors import ConfigurationError
+from merge_ros.model.network import group_size
 
 PREDICTION_TYPES = ("epsilon", "sample", "v_prediction")
 DEFAULT_STEPS = 20  # the published MERGE-B inference, when the checkpoint's config does not say (arXiv 2510.23574, 4.1)
@@ -128,6 +129,10 @@ class PixArtConverter(ModelMixin, ConfigMixin):
         patches = patches.reshape(-1, rows, columns, patch, patch, channels)
         return torch.einsum("nhwpqc->nchpwq", patches).reshape(-1, channels, rows * patch, columns * patch)
 
+    def native_pixels(self, downsampling: int) -> int:
+        """Number of image pixels (width x height) that the converters were made for, with a VAE of that factor."""
+        return int(self.config.processing_pixels or (self.config.sample_size * downsampling) ** 2)
+
     @classmethod
     def for_backbone(
         cls,
@@ -185,11 +190,6 @@ class InitReport:
 
     copied: tuple[str, ...]
     random: tuple[str, ...]
-
-
-def group_size(blocks: int, groups: int) -> int:
-    """Frozen blocks served by one converter: ceil(N / G), so that any G works (arXiv 2510.23574, group reuse)."""
-    return -(-blocks // groups)
 
 
 def init_from_backbone(converter: PixArtConverter, backbone: PixArtTransformer2DModel) -> InitReport:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from merge_ros.errors import ConfigurationError
-from merge_ros.model.autoencoder import decode_depth
+from merge_ros.model.autoencoder import decode_depth, downsampling
 from merge_ros.model.checkpoint import Checkpoint
-from merge_ros.model.sampling import INITIAL_NOISE_SEED, denoise, denoise_in_one_step, initial_noise
+from merge_ros.model.conditioning import Conditioning
+from merge_ros.model.sampling import INITIAL_NOISE_SEED, denoise, denoise_flow, denoise_in_one_step, initial_noise
 
 
 class DepthMode:
@@ -48,24 +49,40 @@ class DepthMode:
         return decode_depth(self.checkpoint.vae, self._depth_latent(image_latent), image_latent)
 
     def _depth_latent(self, image_latent: Tensor) -> Tensor:
-        checkpoint, config = self.checkpoint, self.checkpoint.converter.config
-        if config.depth_timestep is not None:
-            return denoise_in_one_step(
-                checkpoint.network,
-                image_latent,
-                self._conditioning,
-                config.depth_timestep,
-                config.prediction_type,
-                checkpoint.scheduler.alphas_cumprod,
-            )
-        return denoise(
-            checkpoint.network,
+        noise = initial_noise(image_latent, self.noise_seed) if self.draws_noise else None
+        return predict_latent(self.checkpoint, image_latent, self._conditioning, self.steps, noise)
+
+
+def predict_latent(
+    checkpoint: Checkpoint, image_latent: Tensor, conditioning: Conditioning, steps: int, noise: Tensor | None = None
+) -> Tensor:
+    """What the converters that are plugged in see in a picture, in the way that they were trained for.
+
+    Args:
+        image_latent: [batch, C, h, w], scaled as `autoencoder.encode` returns it.
+        steps: of denoising; not looked at for one-step converters.
+        noise: where denoising starts, of the latent's shape; None: the same for every picture (`initial_noise`).
+
+    Returns:
+        [batch, C, h, w], the latent of a depth map or of whatever else the converters were trained on.
+    """
+    network, config = checkpoint.network, checkpoint.converter.config
+    factor, (height, width) = downsampling(checkpoint.vae), image_latent.shape[-2:]
+    conditioning = conditioning.sized(height * factor, width * factor)
+    if config.depth_timestep is not None:
+        return denoise_in_one_step(
+            network,
             image_latent,
-            self._conditioning,
-            checkpoint.depth_scheduler(),
-            self.steps,
-            initial_noise(image_latent, self.noise_seed),
+            conditioning,
+            config.depth_timestep,
+            config.prediction_type,
+            checkpoint.alphas_cumprod,
         )
+    noise, scheduler = initial_noise(image_latent) if noise is None else noise, checkpoint.depth_scheduler()
+    if config.prediction_type == "flow":
+        tokens = height * width // network.token_side**2
+        return denoise_flow(network, image_latent, conditioning, scheduler, steps, noise, tokens)
+    return denoise(network, image_latent, conditioning, scheduler, steps, noise)
 
 
 def choose_steps(checkpoint: Checkpoint, requested: int) -> int:

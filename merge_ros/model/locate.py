@@ -33,7 +33,10 @@ def find_model(model: str, parts: Sequence[str]) -> Path:
     if folder.is_dir():
         return folder
     if folder.exists():
-        raise CheckpointError(f"model {model!r} is a file; a model is a folder with transformer/, vae/, ... in it")
+        hint = "; `merge-ros convert` unpacks a model in one file" if folder.suffix == ".safetensors" else ""
+        raise CheckpointError(
+            f"model {model!r} is a file; a model is a folder with transformer/, vae/, ... in it{hint}"
+        )
     looks_like_path = model.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(model)
     if looks_like_path:
         raise CheckpointError(
@@ -42,17 +45,19 @@ def find_model(model: str, parts: Sequence[str]) -> Path:
     return _download(model, parts)
 
 
+def part_patterns(parts: Sequence[str]) -> list[str]:
+    """What is needed of the sub-folders of a repository, as patterns of file names: of weights only safetensors."""
+    return [f"{part}/{kind}".lstrip("/") for part in parts for kind in ("*.json", "*.safetensors", "*.model", "*.txt")]
+
+
 def _download(hub_id: str, parts: Sequence[str]) -> Path:
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise MissingDependencyError("huggingface_hub", "torch", f"downloading {hub_id}") from error
-    patterns = [
-        f"{part}/{kind}".lstrip("/") for part in parts for kind in ("*.json", "*.safetensors", "*.model", "*.txt")
-    ]
     logger.info("model %s is not a local folder: looking it up in the Hugging Face cache, then on the hub", hub_id)
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=patterns))
+        return Path(snapshot_download(hub_id, allow_patterns=part_patterns(parts)))
     except Exception as error:  # the hub client raises many unrelated types; each means that there is no model
         raise CheckpointError(
             f"model {hub_id!r} is neither a local folder nor to be had from the hub: {error}"

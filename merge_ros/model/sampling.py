@@ -1,6 +1,6 @@
 """From an image latent to a depth latent: in one step, or by denoising over many.
 
-Both take any callable with the signature of `MergePixArt.forward`.
+All take any callable with the signature of `MergePixArt.forward`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
 from merge_ros.errors import ConfigurationError
@@ -26,7 +28,7 @@ def denoise_in_one_step(
     conditioning: Conditioning,
     timestep: int,
     prediction_type: str,
-    alphas_cumprod: Tensor,
+    alphas_cumprod: Tensor | None,
 ) -> Tensor:
     """One pass with an empty (zero) depth slot.
 
@@ -37,7 +39,7 @@ def denoise_in_one_step(
     Args:
         image_latent: [batch, C, h, w].
         timestep: what the frozen blocks are told; low, because the image latent is clean.
-        alphas_cumprod: [1000], of the checkpoint's noise schedule.
+        alphas_cumprod: [1000], of the checkpoint's noise schedule; only "v_prediction" needs them.
 
     Returns:
         Depth latent [batch, C, h, w].
@@ -50,10 +52,12 @@ def denoise_in_one_step(
             f"one-step depth needs converters that predict 'sample' or 'v_prediction', not {prediction_type!r}: "
             "run these with more steps"
         )
+    if prediction_type == "v_prediction" and alphas_cumprod is None:
+        raise ConfigurationError("'v_prediction' belongs to a noise schedule, and this scheduler has none")
     batch, channels = image_latent.shape[:2]
     timesteps = torch.full((batch,), timestep, device=image_latent.device, dtype=torch.long)
     prediction = model(image_latent, torch.zeros_like(image_latent), timesteps, conditioning)[:, :channels]
-    if prediction_type == "sample":
+    if alphas_cumprod is None or prediction_type == "sample":
         return prediction
     return -((1 - alphas_cumprod[timestep]).sqrt().to(prediction)) * prediction
 
@@ -86,6 +90,41 @@ def denoise(
         # The learned-sigma half of the output, where there is one, is dropped.
         prediction = model(image_latent, model_input, timesteps, conditioning)[:, :channels]
         depth_latent = scheduler.step(prediction, timestep, depth_latent).prev_sample
+    return depth_latent
+
+
+def denoise_flow(
+    model: DepthModel,
+    image_latent: Tensor,
+    conditioning: Conditioning,
+    scheduler: FlowMatchEulerDiscreteScheduler,
+    steps: int,
+    noise: Tensor,
+    tokens: int,
+) -> Tensor:
+    """The published way of MERGE-L: from noise, along the flow that the model predicts (noise minus latent).
+
+    Args:
+        image_latent: [batch, C, h, w].
+        scheduler: its timesteps are set here, shifted for the size of the picture as diffusers' FluxPipeline does.
+        steps: number of Euler steps, >= 1.
+        noise: [batch, C, h, w], the starting point with unit variance.
+        tokens: of one image, which the shift depends on.
+
+    Returns:
+        Depth latent [batch, C, h, w].
+    """
+    from diffusers.pipelines.flux.pipeline_flux import calculate_shift  # brings transformers, which takes seconds
+
+    config = scheduler.config
+    shift = calculate_shift(
+        tokens, config.base_image_seq_len, config.max_image_seq_len, config.base_shift, config.max_shift
+    )
+    scheduler.set_timesteps(sigmas=np.linspace(1, 1 / steps, steps), mu=shift, device=image_latent.device)
+    depth_latent = noise
+    for timestep in scheduler.timesteps:
+        flow = model(image_latent, depth_latent, timestep.expand(image_latent.shape[0]), conditioning)
+        depth_latent = scheduler.step(flow, timestep, depth_latent).prev_sample
     return depth_latent
 
 

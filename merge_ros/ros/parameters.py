@@ -32,6 +32,7 @@ UNTIL_CLEANUP = "Fixed while the node is configured."
 DESCRIPTIONS = {
     "model": f"Model that estimates depth: '{BUNDLED_MODEL}' (shipped), a folder, or a Hugging Face id owner/name.",
     "converters": "Folder or Hugging Face id with depth_converters/, where it is not inside the model; empty: it is.",
+    "task": "Name of the converter set, which is in the folder TASK_converters/: depth, or your own.",
     "codec": "Autoencoder of the depth path: 'full', 'light', 'auto' (light where the model has one whose measured "
     "cost is small), or a folder or Hugging Face id of a light one, such as TAESD.",
     "backend": "Inference engine; auto: the fastest that is installed and that this machine can run, with the reason "
@@ -40,6 +41,8 @@ DESCRIPTIONS = {
     "one.",
     "precision": "Precision of weights and activations; auto: what the engine is usually run in.",
     "torch_mode": "How backend torch runs: eager, folded, compiled, cuda_graph; auto: folded where that is possible.",
+    "offload": "For FLUX on a GPU that does not hold it: none, or sequential (each layer comes to the GPU as it runs).",
+    "quantization": "For FLUX: none, or fp8 (weights stored in 8 bits).",
     "steps": "Denoising steps; 0: what the checkpoint was trained for.",
     "processing_pixels": "The image is scaled to about this many pixels first; 0: what the model was made for.",
     "threads": "CPU threads of the engine; 0: the engine's choice.",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from merge_ros.config import EstimatorSettings
 from merge_ros.errors import ConfigurationError, MissingDependencyError
+from merge_ros.runtime.foldable import folding_problem, require_foldable
 from merge_ros.runtime.selection import choose, denoising_steps
 
 logger = logging.getLogger(__name__)
@@ -68,8 +69,11 @@ def _load_torch(settings: EstimatorSettings) -> DepthEngine:
         from merge_ros.runtime.torch_engine import TorchEngine
     except ModuleNotFoundError as error:
         raise MissingDependencyError(str(error.name), "torch", "backend 'torch'") from error
-    if settings.torch_mode == "eager" or (settings.torch_mode == "auto" and denoising_steps(settings) != 1):
+    if settings.torch_mode == "eager":
         return TorchEngine(settings)
+    if settings.torch_mode == "auto" and (denoising_steps(settings) != 1 or folding_problem(settings)):
+        return TorchEngine(settings)
+    require_foldable(settings)
     return FoldedEngine(settings)
 
 

@@ -13,6 +13,7 @@ from merge_ros.errors import BackendError, MissingDependencyError
 from merge_ros.model.codec import FULL_CODEC, LIGHT_CODEC, find_codec
 from merge_ros.model.fingerprint import fingerprint
 from merge_ros.model.locate import find_model
+from merge_ros.runtime.foldable import folding_problem, require_foldable
 from merge_ros.runtime.shipped import shipped_model
 
 GRAPH_VERSION = 2  # raise it when folding or export change what the file computes or says
@@ -33,6 +34,7 @@ def exported_model(settings: EstimatorSettings, precision: str = "fp32", opset: 
         MissingDependencyError: it has to be exported, and torch, diffusers or onnx is not installed.
         BackendError: it has to be exported, and the file cannot be written: the disk is full, say.
     """
+    require_foldable(settings)
     path = _exported_path(settings, precision, opset)
     if path.is_file():
         return path
@@ -48,7 +50,9 @@ def exported_model(settings: EstimatorSettings, precision: str = "fp32", opset: 
         with FileLock(path.with_suffix(".lock")):  # two processes at once: the second finds the first one's file
             if not path.is_file():
                 logger.warning("exporting %s to %s, once; this usually takes half a minute", settings.model, path)
-                checkpoint = load_checkpoint(settings.model, settings.converters, codec=settings.codec)
+                checkpoint = load_checkpoint(
+                    settings.model, settings.converters, task=settings.task, codec=settings.codec
+                )
                 export_onnx(checkpoint, path, ExportOptions(precision, opset or OPSET))
     except OSError as error:
         raise BackendError(
@@ -64,6 +68,8 @@ def export_problem(settings: EstimatorSettings) -> str:
     Raises:
         CheckpointError: the model cannot be found.
     """
+    if problem := folding_problem(settings):
+        return problem
     if _exported_path(settings, "fp32", None).is_file():
         return ""
     missing = [name for name in ("torch", "diffusers", "onnx", "onnxscript") if importlib.util.find_spec(name) is None]
@@ -89,9 +95,10 @@ def model_fingerprint(settings: EstimatorSettings) -> str:
         CheckpointError: the model cannot be found.
     """
     folder = find_model(settings.model, ("transformer", FULL_CODEC, LIGHT_CODEC, "scheduler"))
-    converters = find_model(settings.converters, ("depth_converters",)) if settings.converters else folder
+    name = f"{settings.task}_converters"
+    converters = find_model(settings.converters, (name,)) if settings.converters else folder
     codec = find_codec(settings.codec, folder)
-    parts = (folder / "transformer", codec, folder / "scheduler", converters / "depth_converters")
+    parts = (folder / "transformer", codec, folder / "scheduler", converters / name)
     return fingerprint(parts, f"graph {GRAPH_VERSION}")
 
 

@@ -42,7 +42,7 @@ class FoldedEngine:
             raise ConfigurationError(f"torch_mode 'cuda_graph' needs a CUDA device, not {str(device)!r}")
         if settings.threads:
             torch.set_num_threads(settings.threads)
-        checkpoint = load_checkpoint(settings.model, settings.converters, codec=settings.codec)
+        checkpoint = load_checkpoint(settings.model, settings.converters, task=settings.task, codec=settings.codec)
         self.grid, self.native_pixels = checkpoint.grid, checkpoint.native_pixels
         self.description = (
             f"model {settings.model} with {type(checkpoint.vae).__name__}, backend torch, device {device}, "

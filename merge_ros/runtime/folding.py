@@ -24,7 +24,8 @@ from torch.nn import functional
 
 from merge_ros.errors import ConfigurationError
 from merge_ros.model.conditioning import Conditioning
-from merge_ros.model.converter import PixArtConverter, group_size
+from merge_ros.model.converter import PixArtConverter
+from merge_ros.model.network import group_size
 from merge_ros.model.pixart import MergePixArt
 from merge_ros.runtime.layers import bias_of, convolution, linear
 
@@ -144,12 +145,16 @@ def fold_network(network: MergePixArt, conditioning: Conditioning, timestep: int
     if network.converter is None:
         raise ConfigurationError("folding needs converters, and none are plugged in")
     backbone, converter = network.backbone, network.converter
+    if backbone.use_additional_conditions:
+        raise ConfigurationError(
+            "this PixArt is told the size of each picture, which is no constant to fold; allowed: backend 'torch' with "
+            "torch_mode 'eager'"
+        )
     text = conditioning.text[:, conditioning.mask[0] > 0].double().cpu()
     if backbone.caption_projection is not None:
         text = _in_fp64(backbone.caption_projection)(text)
-    sizes = conditioning.to("cpu", torch.float64).size_conditions(1)
     modulation, embedded = _in_fp64(backbone.adaln_single)(
-        torch.tensor([timestep]), sizes, batch_size=1, hidden_dtype=torch.float64
+        torch.tensor([timestep]), batch_size=1, hidden_dtype=torch.float64
     )
 
     # One block at a time in fp64: all of the official model at once would take 5 GB more.

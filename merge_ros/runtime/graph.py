@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from merge_ros.errors import ConfigurationError
 from merge_ros.model.checkpoint import Checkpoint
 from merge_ros.model.light_codec import LightCodec
+from merge_ros.model.pixart import MergePixArt
 from merge_ros.runtime.autoencoder_folding import fold_autoencoder
+from merge_ros.runtime.foldable import NOT_FOLDED
 from merge_ros.runtime.folding import FoldedTransformer, fold_network
 from merge_ros.runtime.layers import linear
 
@@ -55,15 +57,18 @@ def fold_checkpoint(checkpoint: Checkpoint) -> DepthGraph:
         A module in fp32 on the CPU, in evaluation mode.
 
     Raises:
-        ConfigurationError: the checkpoint needs several steps, or its prompt has more than one token.
+        ConfigurationError: the checkpoint needs several steps, its prompt has more than one token, or its backbone is
+            not PixArt.
     """
-    config = checkpoint.converter.config
+    network, config = checkpoint.network, checkpoint.converter.config
+    if not isinstance(network, MergePixArt):
+        raise ConfigurationError(f"{type(network.backbone).__name__}: {NOT_FOLDED}")
     if config.depth_timestep is None:
         raise ConfigurationError(
             f"only one-step checkpoints can be folded; these converters predict {config.prediction_type!r} over "
             f"{config.num_inference_steps} steps"
         )
-    transformer = fold_network(checkpoint.network, checkpoint.conditioning(), config.depth_timestep)
+    transformer = fold_network(network, checkpoint.conditioning(), config.depth_timestep)
     if config.prediction_type == "v_prediction":
         # x0 = -sqrt(1 - alpha_bar) v for the empty depth slot (see model/sampling.py)
         gain = -(1 - checkpoint.scheduler.alphas_cumprod[config.depth_timestep]).sqrt().double()

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from merge_ros.config import EstimatorSettings, GenerationRequest, GeneratorSettings
-from merge_ros.errors import BackendError, CheckpointError, InputError
+from merge_ros.errors import BackendError, CheckpointError, ConfigurationError, InputError
 from merge_ros.model.autoencoder import downsampling
 from merge_ros.model.checkpoint import load_checkpoint, load_part, load_scheduler
 from merge_ros.model.codec import FULL_CODEC, LIGHT_CODEC, find_codec
 from merge_ros.model.conditioning import Conditioning
 from merge_ros.model.depth_mode import DepthMode
+from merge_ros.model.family import FLUX, family_of
 from merge_ros.model.fingerprint import fingerprint
 from merge_ros.model.image_mode import ImageMode
 from merge_ros.model.locate import find_model
@@ -71,12 +72,18 @@ class ImageEngine:
     Raises:
         BackendError: the device is not here.
         CheckpointError: the model cannot be loaded.
+        ConfigurationError: it is a FLUX model.
     """
 
     def __init__(self, settings: GeneratorSettings, depth: DepthEngine | None = None) -> None:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self._folder = find_model(settings.model, (*IMAGE_PARTS, LIGHT_CODEC))
+        if family_of(self._folder) == FLUX:
+            raise ConfigurationError(
+                f"{settings.model} is a FLUX model, and images are made here from PixArt models only; diffusers' "
+                "FluxPipeline takes the same backbone"
+            )
         self._converters = settings.converters
         problem = _why_not_shared(settings, self._folder, depth)
         self.shares_weights = not problem

@@ -11,6 +11,7 @@ from merge_ros.errors import BackendError, MergeError, MissingDependencyError
 from merge_ros.model.codec import read_config
 from merge_ros.model.locate import find_model
 from merge_ros.runtime.export_cache import export_problem
+from merge_ros.runtime.foldable import folding_problem
 from merge_ros.runtime.installed import PACKAGES, BackendReport, has_bf16, survey
 from merge_ros.runtime.nvidia import gpu_count
 
@@ -46,6 +47,8 @@ def choose(settings: EstimatorSettings) -> Choice:
         return _named(settings, reports, "torch", f"only torch runs the {steps} denoising steps of this model")
     if settings.torch_mode != "auto":
         return _named(settings, reports, "torch", f"torch_mode {settings.torch_mode!r} is torch's")
+    if problem := folding_problem(settings):
+        return _named(settings, reports, "torch", problem)
     reasons = []
     for rule in _RULES:
         choice, why_not = rule(settings, reports)
@@ -161,7 +164,8 @@ def denoising_steps(settings: EstimatorSettings) -> int:
     if settings.steps > 1 or (settings.model.endswith(".onnx") and Path(settings.model).is_file()):
         return max(settings.steps, 1)
     place = settings.converters or settings.model
-    config = read_config(find_model(place, ("depth_converters",)) / "depth_converters")
+    name = f"{settings.task}_converters"
+    config = read_config(find_model(place, (name,)) / name)
     if config.get("depth_timestep") is not None:
         return 1
     return settings.steps or int(config.get("num_inference_steps", 0))

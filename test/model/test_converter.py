@@ -6,7 +6,8 @@ from diffusers import PixArtTransformer2DModel
 
 from merge_ros.errors import CheckpointError, ConfigurationError, InputError
 from merge_ros.model.conditioning import Conditioning
-from merge_ros.model.converter import PixArtConverter, group_size, init_from_backbone
+from merge_ros.model.converter import PixArtConverter, init_from_backbone
+from merge_ros.model.network import group_size
 from merge_ros.model.pixart import MergePixArt
 
 

@@ -16,6 +16,7 @@ from merge_ros.runtime.check_set import abs_rel, check_set
 from merge_ros.runtime.installed import BackendReport, survey
 from merge_ros.runtime.selection import choose
 
+STEP = '{"depth_timestep": 50}'
 CPU, GPU = ("cpu",), ("cuda:0",)
 
 
@@ -30,8 +31,9 @@ def model(tmp_path: Path) -> str:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """As much of a model folder as is looked at before loading."""
-    (tmp_path / "model" / "depth_converters").mkdir(parents=True)
-    (tmp_path / "model" / "depth_converters" / "config.json").write_text('{"depth_timestep": 50}')
+    for part, config in (("transformer", '{"_class_name": "PixArtTransformer2DModel"}'), ("depth_converters", STEP)):
+        (tmp_path / "model" / part).mkdir(parents=True)
+        (tmp_path / "model" / part / "config.json").write_text(config)
     return tmp_path / "model"
 
 
