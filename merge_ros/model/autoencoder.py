@@ -67,7 +67,7 @@ def decode_depth(vae: Autoencoder, latents: Tensor, image_latents: Tensor | None
 
 def decode_normals(vae: AutoencoderKL | AutoencoderTiny, latents: Tensor) -> Tensor:
     """Latents of normal maps to unit vectors [batch, 3, H, W]: the channels held x, y and z in [-1, 1] in training."""
-    return functional.normalize(_decoded(vae, latents), dim=1)
+    return functional.normalize(decode_signed(vae, latents), dim=1)
 
 
 def downsampling(vae: Autoencoder) -> int:

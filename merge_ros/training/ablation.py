@@ -24,7 +24,8 @@ from merge_ros.evaluation.metrics import aligned_metrics
 from merge_ros.model.autoencoder import Autoencoder, decode_depth, decode_signed
 from merge_ros.model.checkpoint import Checkpoint, load_autoencoder, load_checkpoint
 from merge_ros.model.codec import find_codec
-from merge_ros.model.converter import PixArtConverter, group_size
+from merge_ros.model.converter import PixArtConverter
+from merge_ros.model.network import group_size
 from merge_ros.model.pixart import MergePixArt
 from merge_ros.model.sampling import denoise, denoise_in_one_step, initial_noise
 from merge_ros.training.architecture import TinyArchitecture, parameter_count

@@ -25,8 +25,9 @@ from merge_ros.model.checkpoint import (
 )
 from merge_ros.model.codec import FULL_CODEC, read_config
 from merge_ros.model.conditioning import Conditioning, encode_prompt
-from merge_ros.model.converter import DEFAULT_STEPS, PixArtConverter, group_size
+from merge_ros.model.converter import DEFAULT_STEPS, PixArtConverter
 from merge_ros.model.locate import find_model
+from merge_ros.model.network import group_size
 from merge_ros.model.pixart import MergePixArt
 from merge_ros.model.sampling import denoise, initial_noise
 from merge_ros.training.converters.noise import NoiseProcess
