@@ -158,7 +158,7 @@ def load_checkpoint(
     _check_downsampling(vae, folder / FULL_CODEC)
     scheduler = load_scheduler(folder / "scheduler")
     _check_scheduler(scheduler, network, folder)
-    prompt = _empty_prompt(folder, converter_folder, network, dtype)
+    prompt = load_empty_prompt(folder, converter_folder, network, dtype)
     for part in (network.backbone, network.plugged()):
         place(part, torch.device(device), plan)
     vae.to(device).eval().requires_grad_(False)
@@ -204,7 +204,21 @@ def save_empty_prompt(conditioning: Conditioning, converters: Path) -> None:
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, converters / EMPTY_PROMPT)
 
 
-def _empty_prompt(folder: Path, converters: Path, network: Network, dtype: torch.dtype) -> Conditioning | None:
+def load_empty_prompt(folder: Path, converters: Path, network: Network, dtype: torch.dtype) -> Conditioning | None:
+    """The empty prompt that is stored with a converter set, or else as the model's own text encoders embed it.
+
+    Args:
+        folder: of the model.
+        converters: of the converter set itself; it need not exist.
+        network: that is to be told it.
+        dtype: precision of the text encoders, if they have to be loaded.
+
+    Returns:
+        None where there is neither.
+
+    Raises:
+        CheckpointError: what is there is damaged or does not fit the network.
+    """
     stored = converters / EMPTY_PROMPT
     if stored.is_file():
         try:

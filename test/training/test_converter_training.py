@@ -22,6 +22,7 @@ pytest.importorskip("accelerate", reason="training needs the extra 'train'")
 
 import torch
 from accelerate.state import AcceleratorState
+from diffusers import FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
 from safetensors.torch import load_file
 
 from merge_ros.cli.main import main
@@ -35,6 +36,8 @@ from merge_ros.config.training import (
 )
 from merge_ros.errors import CheckpointError, ConfigurationError, TrainingError
 from merge_ros.estimator import DepthEstimator
+from merge_ros.model.checkpoint import save_empty_prompt
+from merge_ros.model.conditioning import Conditioning
 from merge_ros.training.architecture import (
     TinyArchitecture,
     build_scheduler,
@@ -67,6 +70,33 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tokenizer=build_tokenizer(SHAPE, ["a room"]),
         scheduler=build_scheduler(),
     )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def flux(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained FLUX of a few thousand weights, whose VAE has a shift, with a made-up empty prompt."""
+    folder = tmp_path_factory.mktemp("flux")
+    torch.manual_seed(0)
+    backbone = FluxTransformer2DModel(
+        in_channels=16,
+        num_layers=2,
+        num_single_layers=4,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=12,
+        pooled_projection_dim=6,
+        guidance_embeds=True,
+        axes_dims_rope=(2, 2, 4),
+    )
+    vae = build_vae(SHAPE)
+    vae.register_to_config(scaling_factor=0.7, shift_factor=0.3)
+    backbone.save_pretrained(folder / "transformer")
+    vae.save_pretrained(folder / "vae")
+    FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True).save_pretrained(folder / "scheduler")
+    (folder / "depth_converters").mkdir()
+    prompt = Conditioning(torch.randn(1, 4, 12), torch.ones(1, 4), pooled=torch.randn(1, 6))
+    save_empty_prompt(prompt, folder / "depth_converters")
     return folder
 
 
@@ -170,6 +200,20 @@ def test_every_recipe_and_task_learns(
     if recipe == "published":
         config = json.loads((converters / "config.json").read_text())
         assert (config["prediction_type"], config["depth_timestep"]) == ("epsilon", None)
+
+
+@pytest.mark.parametrize(("recipe", "prediction"), [("published", "flow"), ("one_step", "sample")])
+def test_flux_learns_by_the_same_loop(
+    recipe: str, prediction: str, settings: TrainingSettings, flux: Path, tmp_path: Path
+) -> None:
+    wanted = replace(settings, model=str(flux), out=str(tmp_path / "run"), recipe=recipe, updates=16)
+    train(replace(wanted, converters=ConverterSettings(groups=2), checkpoint_updates=16, picture_updates=16))
+    log = log_of(tmp_path / "run")
+    assert np.mean([record["latent"] for record in log[-4:]]) < 0.95 * np.mean([record["latent"] for record in log[:4]])
+    config = json.loads((tmp_path / "run" / "depth_converters" / "config.json").read_text())
+    assert (config["_class_name"], config["prediction_type"]) == ("FluxConverter", prediction)
+    estimator = DepthEstimator(EstimatorSettings(model=str(flux), converters=str(tmp_path / "run"), backend="torch"))
+    assert np.isfinite(estimator(np.full((64, 64, 3), 90, np.uint8))).all()
 
 
 def test_accumulation_and_the_cache_change_nothing(finished: Path, settings: TrainingSettings, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from merge_ros.config.training import SourceSettings, TrainingSettings
 from merge_ros.errors import ConfigurationError, TrainingError
 from merge_ros.model.autoencoder import decode_signed
 from merge_ros.training.board import Board
-from merge_ros.training.converters.family import load_family
+from merge_ros.training.converters.families import load_family
 from merge_ros.training.converters.learner import Learner
 from merge_ros.training.converters.recipes import RECIPE, Example
 from merge_ros.training.converters.work_folder import BOARD, Notes, claim

@@ -107,7 +107,9 @@ RECIPE: dict[str, type[Published] | type[OneStep]] = {"published": Published, "o
 
 def predict(network: nn.Module, image: Tensor, slot: Tensor, timestep: Tensor, family: Family) -> Tensor:
     """What the network says of the slot, fp32 [batch, C, h, w]; a learned-sigma half is dropped, as published."""
-    predicted: Tensor = network(image, slot, timestep, family.conditioning)
+    pixels = downsampling(family.vae)
+    told = family.conditioning.sized(image.shape[-2] * pixels, image.shape[-1] * pixels)
+    predicted: Tensor = network(image, slot, timestep, told)
     return predicted[:, : image.shape[1]].float()
 
 
