@@ -13,6 +13,7 @@ from merge_ros.evaluation.protocol import MeasuredDepth
 from merge_ros.geometry.depth import colourise
 
 ROW_HEIGHT = 160  # pixels
+TEXT_HEIGHT = 22
 WHITE_ERROR = 0.5  # relative error of depth that is drawn white
 WHITE_ANGLE = 60.0  # degrees, the same for normals
 
@@ -50,8 +51,8 @@ def sheet_row(panels: Sequence[Picture], text: str) -> Picture:
     height, width = panels[1].shape[:2]
     size = (max(1, round(ROW_HEIGHT * width / height)), ROW_HEIGHT)
     row = np.hstack([cv2.resize(panel, size, interpolation=cv2.INTER_AREA) for panel in panels])
-    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(row, text, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, thickness, cv2.LINE_AA)
+    row[:TEXT_HEIGHT] //= 3  # dark behind the text, whatever the picture
+    cv2.putText(row, text, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1, cv2.LINE_AA)
     return np.asarray(row, np.uint8)
 
 
