@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "__init__": set(),
     "errors": set(),
     "files": {"errors"},
+    "archive": {"errors"},
     "config": {"errors"},
     "geometry": {"errors", "files", "config"},
     "scale": BASE,
@@ -32,14 +33,16 @@ MAY_IMPORT = {
     "generator": BASE | {"model", "runtime", "estimator", "generated"},
     "simulation": BASE,
     "synthesis": BASE | {"scale"},
-    "evaluation": BASE | {"scale", "model", "runtime", "estimator", "normals_estimator", "simulation", "synthesis"},
-    "training": BASE | {"model", "runtime", "estimator", "generated", "generator", "evaluation", "simulation"},
+    "evaluation": BASE
+    | {"archive", "scale", "model", "runtime", "estimator", "normals_estimator", "simulation", "synthesis"},
+    "training": BASE
+    | {"archive", "model", "runtime", "estimator", "generated", "generator", "evaluation", "simulation"},
     "ros": BASE
     | {"scale", "model", "runtime", "estimator", "generated", "generator", "synthesis"}
     | {"msg", "srv", "action"},
     "demo": BASE | {"scale", "estimator", "evaluation", "simulation", "ros", "msg", "srv", "action"},
     "cli": BASE
-    | {"scale", "model", "runtime", "estimator", "generated", "generator"}
+    | {"archive", "scale", "model", "runtime", "estimator", "generated", "generator"}
     | {"evaluation", "simulation", "synthesis", "training", "ros", "demo"},
 }
 

@@ -142,8 +142,8 @@ def _depth(arguments: argparse.Namespace) -> int:
 
 
 def _normals(arguments: argparse.Namespace) -> int:
+    from merge_ros.archive import Archive
     from merge_ros.evaluation.benchmarks import NORMALS_BENCHMARKS
-    from merge_ros.evaluation.benchmarks.files import open_files
     from merge_ros.evaluation.ensemble import normals_with_ensemble
     from merge_ros.evaluation.evaluate import evaluate
     from merge_ros.evaluation.models import load_normals_model
@@ -153,7 +153,7 @@ def _normals(arguments: argparse.Namespace) -> int:
         if getattr(arguments, option):
             raise ConfigurationError(f"--{option} is for depth; {arguments.benchmark} has normals")
     benchmark = NORMALS_BENCHMARKS[arguments.benchmark]
-    items = benchmark.items(open_files(arguments.data), arguments.split)[: arguments.limit]
+    items = benchmark.items(Archive(arguments.data), arguments.split)[: arguments.limit]
     model = normals_with_ensemble(
         load_normals_model(estimator_settings(arguments)), arguments.ensemble, arguments.reduction
     )
@@ -171,8 +171,8 @@ def _normals(arguments: argparse.Namespace) -> int:
 
 def _depth_set(arguments: argparse.Namespace) -> tuple[Sequence[DepthItem], DepthProtocol, dict[str, Any]]:
     """The images, the protocol, and what the summary says about both."""
+    from merge_ros.archive import Archive
     from merge_ros.evaluation.benchmarks import DEPTH_BENCHMARKS, NORMALS_BENCHMARKS
-    from merge_ros.evaluation.benchmarks.files import open_files
     from merge_ros.evaluation.folder import find_pairs
     from merge_ros.evaluation.protocol import DepthProtocol
 
@@ -189,7 +189,7 @@ def _depth_set(arguments: argparse.Namespace) -> tuple[Sequence[DepthItem], Dept
     if arguments.range is not None:
         raise ConfigurationError("--range is the benchmark's own: leave it out with --benchmark")
     benchmark = DEPTH_BENCHMARKS[arguments.benchmark]
-    items = benchmark.items(open_files(arguments.data), arguments.split)[: arguments.limit]
+    items = benchmark.items(Archive(arguments.data), arguments.split)[: arguments.limit]
     about = {"set": benchmark.title, "published_images": benchmark.images, "data": str(arguments.data)}
     return items, benchmark.protocol, {**about, "protocol": benchmark.about()}
 

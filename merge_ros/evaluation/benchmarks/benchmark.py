@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from merge_ros.archive import Archive
 from merge_ros.errors import DatasetError
-from merge_ros.evaluation.benchmarks.files import DataFiles, read_split, under_root
+from merge_ros.evaluation.benchmarks.files import read_split, under_root
 from merge_ros.evaluation.protocol import DepthProtocol
 from merge_ros.evaluation.sample import DepthSample, NormalsSample
 
@@ -50,7 +51,7 @@ class Benchmark(Generic[Sample]):
     decode: Callable[[Sequence[bytes], Sequence[str]], Sample]
     truth_may_lack: bool = False
 
-    def items(self, files: DataFiles, split: Path | None = None) -> list[Item[Sample]]:
+    def items(self, files: Archive, split: Path | None = None) -> list[Item[Sample]]:
         """The images of the set, in the order of the split list or of their names.
 
         Args:
@@ -61,14 +62,15 @@ class Benchmark(Generic[Sample]):
             DatasetError: there are none, or a file is missing; the message names it.
         """
         listed = None if split is None else read_split(split, len(self.patterns))
-        rows = self._found(files) if listed is None else under_root(files, listed)
+        names = files.names()
+        rows = self._found(names) if listed is None else under_root(names, listed)
         return [Item(row[0], self._reader(files, row)) for row in rows]
 
-    def _reader(self, files: DataFiles, row: tuple[str, ...]) -> Callable[[], Sample]:
+    def _reader(self, files: Archive, row: tuple[str, ...]) -> Callable[[], Sample]:
         return lambda: self.decode([files.read(name) for name in row], row)
 
-    def _found(self, files: DataFiles) -> list[tuple[str, ...]]:
-        kinds = [self._by_key(files, pattern) for pattern in self.patterns]
+    def _found(self, names: Sequence[str]) -> list[tuple[str, ...]]:
+        kinds = [self._by_key(names, pattern) for pattern in self.patterns]
         rows = []
         for key in sorted(kinds[0]):
             if all(key in kind for kind in kinds):
@@ -79,10 +81,10 @@ class Benchmark(Generic[Sample]):
             raise DatasetError(f"no image of {self.title} with truth in the data; file names look like {self.patterns}")
         return rows
 
-    def _by_key(self, files: DataFiles, pattern: str) -> dict[tuple[str, ...], str]:
+    def _by_key(self, names: Sequence[str], pattern: str) -> dict[tuple[str, ...], str]:
         expression = re.compile(f"(?:.*/)?{pattern}")
         found: dict[tuple[str, ...], str] = {}
-        for name in sorted(files.names):
+        for name in names:
             if match := expression.fullmatch(name):
                 key = tuple(group for _, group in sorted(match.groupdict().items()))
                 if key in found:

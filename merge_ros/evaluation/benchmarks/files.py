@@ -1,91 +1,16 @@
-"""The files of a data set, whether it is a folder or a tar archive, and how the data sets store images and depth."""
+"""Lists of files, and how the data sets store images and depth."""
 
 from __future__ import annotations
 
 import io
-import tarfile
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
-from typing import Protocol
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from merge_ros.errors import DatasetError
-
-
-class DataFiles(Protocol):
-    """Names of files, relative to the root of the data set, with forward slashes; and their content."""
-
-    names: frozenset[str]
-
-    def read(self, name: str) -> bytes:
-        """Content of one file.
-
-        Raises:
-            DatasetError: it is not there, or cannot be read.
-        """
-
-
-def open_files(path: Path) -> DataFiles:
-    """A folder, or a tar archive (which is read in place; a compressed one works, but slowly: unpack it first).
-
-    Raises:
-        DatasetError: neither, or empty, or damaged.
-    """
-    files: DataFiles
-    if path.is_dir():
-        files = FolderFiles(path)
-    elif path.is_file():
-        files = TarFiles(path)
-    else:
-        raise DatasetError(f"{path} does not exist; allowed: a folder or a tar archive")
-    if not files.names:
-        raise DatasetError(f"{path} holds no files")
-    return files
-
-
-class FolderFiles:
-    """All files below a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.names = frozenset(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-    def read(self, name: str) -> bytes:
-        """See `DataFiles.read`."""
-        try:
-            return (self._folder / name).read_bytes()
-        except OSError as error:
-            raise DatasetError(f"{self._folder / name} cannot be read: {error.strerror or error}") from error
-
-
-class TarFiles:
-    """All files in a tar archive, read in place."""
-
-    def __init__(self, archive: Path) -> None:
-        self._archive = archive
-        try:
-            self._tar = tarfile.open(archive)  # noqa: SIM115, read from as long as this object lives
-            self._members = {
-                PurePosixPath(member.name).as_posix(): member
-                for member in self._tar
-                if member.isfile() or member.islnk()
-            }
-        except (tarfile.TarError, OSError, EOFError) as error:
-            raise DatasetError(f"{archive} is not a tar archive that can be read: {error}") from error
-        self.names = frozenset(self._members)
-
-    def read(self, name: str) -> bytes:
-        """See `DataFiles.read`."""
-        if name not in self._members:
-            raise DatasetError(f"{self._archive} has no file {name}")
-        try:
-            content = self._tar.extractfile(self._members[name])
-            return content.read() if content is not None else b""
-        except (tarfile.TarError, OSError, EOFError, KeyError) as error:
-            raise DatasetError(f"{name} in {self._archive} cannot be read: {error}") from error
 
 
 def read_split(path: Path, columns: int) -> list[tuple[str, ...]]:
@@ -110,18 +35,18 @@ def read_split(path: Path, columns: int) -> list[tuple[str, ...]]:
     return chosen
 
 
-def under_root(files: DataFiles, rows: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+def under_root(names: Iterable[str], rows: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """The rows of a split list as names of the data set, which may lie in a folder of their own inside it.
 
     Raises:
         DatasetError: a file of the list is not there.
     """
-    rows = list(rows)
+    rows, names = list(rows), frozenset(names)
     first = rows[0][0].removeprefix("./")
-    roots = {name[: -len(first)] for name in files.names if name == first or name.endswith("/" + first)}
+    roots = {name[: -len(first)] for name in names if name == first or name.endswith("/" + first)}
     root = min(roots, key=len, default="")
     found = [tuple(root + name.removeprefix("./") for name in row) for row in rows]
-    missing = [name for row in found for name in row if name not in files.names]
+    missing = [name for row in found for name in row if name not in names]
     if missing:
         raise DatasetError(f"{len(missing)} file(s) of the split list are not in the data, the first is {missing[0]}")
     return found

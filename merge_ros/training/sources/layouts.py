@@ -18,8 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from merge_ros.archive import Archive
 from merge_ros.errors import DatasetError
-from merge_ros.training.sources.archive import Archive
 
 Pair = tuple[str, str]
 """Paths of a picture and of its depth or normals."""

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from merge_ros.archive import Archive
 from merge_ros.config.training import SourceSettings
 from merge_ros.errors import DatasetError
-from merge_ros.training.sources.archive import Archive
 from merge_ros.training.sources.layouts import LAYOUT, SHALLOWEST, Pair
 
 Array = TypeVar("Array", NDArray[np.uint8], NDArray[np.float32])

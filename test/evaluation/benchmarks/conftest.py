@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from merge_ros.evaluation.benchmarks.files import DataFiles, open_files
+from merge_ros.archive import Archive
 from merge_ros.evaluation.models import DepthModel
 
 
@@ -35,21 +35,21 @@ def fixed_model() -> Callable[[np.ndarray], tuple[DepthModel, FixedModel]]:
 
 
 @pytest.fixture(params=["folder", "tar"])
-def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[dict[str, bytes]], DataFiles]:
+def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[dict[str, bytes]], Archive]:
     """Content by file name to a data set, once as a folder and once as a tar (with ./ before names, as Marigold's)."""
 
-    def make(contents: dict[str, bytes]) -> DataFiles:
+    def make(contents: dict[str, bytes]) -> Archive:
         if request.param == "tar":
             with tarfile.open(tmp_path / "data.tar", "w") as archive:
                 for name, content in contents.items():
                     member = tarfile.TarInfo(f"./{name}")
                     member.size = len(content)
                     archive.addfile(member, io.BytesIO(content))
-            return open_files(tmp_path / "data.tar")
+            return Archive(tmp_path / "data.tar")
         for name, content in contents.items():
             path = tmp_path / "data" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        return open_files(tmp_path / "data")
+        return Archive(tmp_path / "data")
 
     return make

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
+from merge_ros.archive import Archive
 from merge_ros.errors import DatasetError
 from merge_ros.evaluation.benchmarks import DEPTH_BENCHMARKS
-from merge_ros.evaluation.benchmarks.files import decode_depth_png, decode_image, open_files
+from merge_ros.evaluation.benchmarks.files import decode_depth_png, decode_image
 
 SCANNET = DEPTH_BENCHMARKS["scannet"]
 
@@ -84,7 +85,7 @@ def test_a_file_that_went_away(tmp_path: Path) -> None:
     for name, content in scannet().items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
-    items = SCANNET.items(open_files(tmp_path))
+    items = SCANNET.items(Archive(tmp_path))
     (tmp_path / "scene0001_00/depth/000100.png").unlink()
     with pytest.raises(DatasetError, match=r"000100\.png cannot be read"):
         items[0].read()
@@ -92,14 +93,18 @@ def test_a_file_that_went_away(tmp_path: Path) -> None:
 
 def test_archives_that_are_not_right(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="does not exist"):
-        open_files(tmp_path / "nowhere.tar")
+        Archive(tmp_path / "nowhere.tar")
     (tmp_path / "no.tar").write_bytes(b"no archive at all" * 100)
-    with pytest.raises(DatasetError, match=r"no\.tar is not a tar archive"):
-        open_files(tmp_path / "no.tar")
+    with pytest.raises(DatasetError, match=r"no\.tar is not an uncompressed tar"):
+        Archive(tmp_path / "no.tar")
     with tarfile.open(tmp_path / "empty.tar", "w"):
         pass
-    with pytest.raises(DatasetError, match="holds no files"):
-        open_files(tmp_path / "empty.tar")
+    with pytest.raises(DatasetError, match="no image of ScanNet"):
+        SCANNET.items(Archive(tmp_path / "empty.tar"))
+    with tarfile.open(tmp_path / "packed.tar", "w:gz") as archive:
+        archive.add(tmp_path / "no.tar", "file")
+    with pytest.raises(DatasetError, match=r"packed\.tar is not an uncompressed tar"):
+        Archive(tmp_path / "packed.tar")
 
 
 def test_a_tar_that_was_cut_short(tmp_path: Path) -> None:
@@ -110,7 +115,7 @@ def test_a_tar_that_was_cut_short(tmp_path: Path) -> None:
         archive.add(tmp_path / "scene", "scene")
     cut.write_bytes(whole.read_bytes()[:8000])
     with pytest.raises(DatasetError, match=r"cut\.tar"):
-        open_files(cut).read("scene/file")
+        Archive(cut).read("scene/file")
 
 
 def test_content_that_is_not_right() -> None:
