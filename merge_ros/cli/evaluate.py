@@ -159,7 +159,8 @@ def _normals(arguments: argparse.Namespace) -> int:
     )
     side = _side(arguments, None)
     about: dict[str, Any] = {"set": benchmark.title, "published_images": benchmark.images, "data": str(arguments.data)}
-    about = {**about, **_about_model(arguments), "model": model.name, "processing_side": side}
+    about = {**about, **_about_model(arguments), "model": model.name, "engine": model.description}
+    about |= {"processing_side": side}
     result = evaluate(NormalsTask(model, side), items, arguments.out, about, _resume_key(arguments, about))
     summary = result.summary()
     figures = (

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from merge_ros.config import EstimatorSettings
 from merge_ros.errors import ConfigurationError, InputError, MissingDependencyError
 from merge_ros.estimator import DepthEstimator
+from merge_ros.normals_estimator import NormalsEstimator
 
 Estimator = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
@@ -60,12 +61,13 @@ class NormalsModel:
     Args:
         name: for tables.
         estimate: [H, W, 3] uint8 RGB to [h, w, 3], see `NormalsSample`; of any length.
-        reseed: as in `DepthModel`.
+        reseed, description: as in `DepthModel`.
     """
 
     name: str
     estimate: Estimator
     reseed: Callable[[int], None] | None = None
+    description: str = ""
 
 
 def load_depth_model(settings: EstimatorSettings, space: str | None = None) -> DepthModel:
@@ -94,8 +96,12 @@ def load_depth_model(settings: EstimatorSettings, space: str | None = None) -> D
 def load_normals_model(settings: EstimatorSettings) -> NormalsModel:
     """The model of normals that `settings.model` names, see the module.
 
+    A MERGE model gives those of its `normals_converters/`, or of the set that `settings.task` names, which must have
+    been trained in the axes of `NormalsSample`, as `merge-ros train` does it.
+
     Raises:
-        ConfigurationError: a foreign model that cannot be found, or a MERGE model, whose converters estimate depth.
+        ConfigurationError: a foreign model that cannot be found, or is one of depth.
+        MergeError: what loading a MERGE model may raise.
     """
     kind, where = split_model(settings.model)
     if kind == "diffusers":
@@ -104,9 +110,10 @@ def load_normals_model(settings: EstimatorSettings) -> NormalsModel:
     if kind == "python":
         model = _python_model(where)
         return NormalsModel(model.name, model.estimate, model.reseed)
-    raise ConfigurationError(
-        f"model {settings.model!r} gives no normals here; allowed: python:package.module:factory, diffusers:FOLDER"
-    )
+    if kind == "transformers":
+        raise ConfigurationError("transformers' depth-estimation models give no normals; allowed: any other kind")
+    estimator = NormalsEstimator(settings)
+    return NormalsModel(settings.model, estimator, description=estimator.description)
 
 
 def merge_model(settings: EstimatorSettings) -> DepthModel:

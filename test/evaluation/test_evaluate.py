@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,8 +219,21 @@ def test_a_python_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
             load_depth_model(EstimatorSettings(model=f"python:{where}"))
     with pytest.raises(InputError, match=r"allowed: \[h, w\] depth"):
         load_depth_model(EstimatorSettings(model="python:their_models:text")).estimate(np.zeros((2, 2, 3), np.uint8))
-    with pytest.raises(ConfigurationError, match="gives no normals"):
-        load_normals_model(EstimatorSettings())
+    with pytest.raises(ConfigurationError, match="give no normals"):
+        load_normals_model(EstimatorSettings(model="transformers:somewhere"))
+
+
+def test_a_merge_model_of_normals(random_model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="normals run in torch")
+    shutil.copytree(random_model, tmp_path / "model")
+    (tmp_path / "model" / "depth_converters").rename(tmp_path / "model" / "normals_converters")
+    model = load_normals_model(
+        EstimatorSettings(model=str(tmp_path / "model"), device="cpu", processing_pixels=32 * 24)
+    )
+    normals = model.estimate(np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8))
+    assert normals.shape == (24, 32, 3)
+    assert np.linalg.norm(normals, axis=2) == pytest.approx(1, abs=1e-4)
+    assert "torch" in model.description
 
 
 def test_one_table_of_many_results(tmp_path: Path) -> None:
