@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,12 @@ from merge_ros.normals_estimator import NormalsEstimator
 Estimator = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 SPACES = ("depth", "disparity")
-FOREIGN = ("python", "diffusers", "transformers")
+# Kinds of foreign models, with the settings that each of them reads.
+FOREIGN = {
+    "python": ("model",),
+    "diffusers": ("model", "device", "steps"),
+    "transformers": ("model", "device"),
+}
 
 
 @dataclass(frozen=True)
@@ -74,14 +79,15 @@ def load_depth_model(settings: EstimatorSettings, space: str | None = None) -> D
     """The model that `settings.model` names, see the module.
 
     Args:
-        settings: for a MERGE model all of it; a foreign one takes `model`, `device` and `steps`.
+        settings: for a MERGE model all of it; of a foreign one, what `FOREIGN` says.
         space: overrides what the model says of itself.
 
     Raises:
-        ConfigurationError: a foreign model that cannot be found, or does not say its space.
+        ConfigurationError: a foreign model that cannot be found, does not say its space, or has no use for a setting.
         MergeError: what loading a MERGE model may raise.
     """
     kind, where = split_model(settings.model)
+    _check_settings(kind, settings)
     if kind == "python":
         model = _python_model(where)
     elif kind == "diffusers":
@@ -104,6 +110,7 @@ def load_normals_model(settings: EstimatorSettings) -> NormalsModel:
         MergeError: what loading a MERGE model may raise.
     """
     kind, where = split_model(settings.model)
+    _check_settings(kind, settings)
     if kind == "diffusers":
         adapted: NormalsModel = _adapters().marigold_normals(where, settings.device, settings.steps)
         return adapted
@@ -121,6 +128,18 @@ def merge_model(settings: EstimatorSettings) -> DepthModel:
     estimator = DepthEstimator(settings)
     reseed = estimator.reseed if estimator.draws_noise else None
     return DepthModel(settings.model, estimator, reseed=reseed, description=estimator.description)
+
+
+def _check_settings(kind: str, settings: EstimatorSettings) -> None:
+    """Raise ConfigurationError where a setting would be ignored."""
+    if kind:
+        default = EstimatorSettings()
+        names = [field.name for field in fields(settings) if field.name not in FOREIGN[kind]]
+        unread = [name for name in names if getattr(settings, name) != getattr(default, name)]
+        if unread:
+            raise ConfigurationError(
+                f"model {settings.model!r} has no use for {', '.join(unread)}; it takes {', '.join(FOREIGN[kind])}"
+            )
 
 
 def split_model(model: str) -> tuple[str, str]:

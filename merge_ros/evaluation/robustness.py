@@ -23,7 +23,7 @@ from tqdm import tqdm
 from merge_ros.errors import InputError, MergeError
 from merge_ros.evaluation.metrics import DepthMetrics, aligned_metrics
 from merge_ros.evaluation.models import DepthModel
-from merge_ros.evaluation.protocol import DepthProtocol, at_size, valid_pixels
+from merge_ros.evaluation.protocol import DepthProtocol, at_size, cut_to, scaled_to_side, valid_pixels
 from merge_ros.evaluation.sample import DepthItem, DepthSample
 from merge_ros.files import atomic_write
 
@@ -220,7 +220,12 @@ def _one_frame(
     model: DepthModel, sample: DepthSample, protocol: DepthProtocol, conditions: Sequence[Condition], index: int
 ) -> list[tuple[DepthMetrics, DepthMetrics]]:
     """(spoilt, clean) under each condition."""
-    clean = at_size(model.estimate(sample.image), sample.depth.shape)
+
+    def estimate_of(image: Picture, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        return at_size(model.estimate(scaled_to_side(image, protocol.processing_side)), shape)
+
+    sample = cut_to(sample, protocol.cut)
+    clean = estimate_of(sample.image, sample.depth.shape)
     valid = valid_pixels(sample, protocol)
     pairs = []
     for number, condition in enumerate(conditions):
@@ -233,7 +238,7 @@ def _one_frame(
         if condition.fault is not None:
             image = condition.fault(image, np.random.default_rng((index, number)))
         untouched = condition.fault is None and condition.warp is None
-        estimate = clean if untouched else at_size(model.estimate(image), depth.shape)
+        estimate = clean if untouched else estimate_of(image, depth.shape)
         pairs.append(
             (
                 aligned_metrics(estimate, depth, known, protocol.valid_range),

@@ -50,10 +50,10 @@ def sheet_row(panels: Sequence[Picture], text: str) -> Picture:
     """Panels side by side, as wide as the second one (the truth) asks, with a line of text."""
     height, width = panels[1].shape[:2]
     size = (max(1, round(ROW_HEIGHT * width / height)), ROW_HEIGHT)
-    row = np.hstack([cv2.resize(panel, size, interpolation=cv2.INTER_AREA) for panel in panels])
-    row[:TEXT_HEIGHT] //= 3  # dark behind the text, whatever the picture
+    row = np.asarray(np.hstack([cv2.resize(panel, size, interpolation=cv2.INTER_AREA) for panel in panels]), np.uint8)
+    row[:TEXT_HEIGHT] = row[:TEXT_HEIGHT] // 3  # dark behind the text, whatever the picture
     cv2.putText(row, text, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1, cv2.LINE_AA)
-    return np.asarray(row, np.uint8)
+    return row
 
 
 def stacked(rows: Sequence[Picture]) -> Picture:

@@ -208,6 +208,10 @@ def test_a_python_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert model.reseed is not None
     assert model.estimate(np.full((2, 3, 3), 3, np.uint8)).tolist() == [[0.25] * 3] * 2
     assert load_depth_model(EstimatorSettings(model="python:their_models:Model"), "depth").space == "depth"
+    with pytest.raises(ConfigurationError, match=r"has no use for backend, steps; it takes model$"):
+        load_depth_model(EstimatorSettings(model="python:their_models:Model", backend="onnx", steps=2))
+    with pytest.raises(ConfigurationError, match="has no use for precision; it takes model, device, steps"):
+        load_depth_model(EstimatorSettings(model="diffusers:somewhere", precision="fp16"))
     for where, message in (
         ("nowhere:Model", "No module named"),
         ("their_models:Other", "no attribute"),
