@@ -184,12 +184,15 @@ def load_scheduler(folder: Path) -> SchedulerMixin:
     """The scheduler that `scheduler_config.json` names; any of diffusers'.
 
     Raises:
-        CheckpointError: the file is missing or names a class that diffusers does not have.
+        CheckpointError: the file is missing, damaged, or names a class that diffusers does not have.
     """
     path = folder / "scheduler_config.json"
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist")
-    config = DPMSolverMultistepScheduler.load_config(folder)
+    try:
+        config = DPMSolverMultistepScheduler.load_config(folder)
+    except OSError as error:  # what diffusers makes of a file that is not JSON
+        raise CheckpointError(f"{path} is not JSON: {error}") from error
     kind = getattr(diffusers, str(config.get("_class_name")), None)
     if kind is None or not issubclass(kind, SchedulerMixin):
         raise CheckpointError(f"{path}: {config.get('_class_name')!r} is not a scheduler of diffusers")

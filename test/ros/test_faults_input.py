@@ -163,7 +163,7 @@ def test_random_bytes_in_place_of_messages_are_survived(
         "random, truncated and altered bytes in place of serialized messages",
         f"{number}",
         f"no crash; {after.frames_received - before.frames_received} frames could be read and were counted once each, "
-        "the rest never left the middleware; good frames in between were all done",
+        "the rest never reached the node; good frames in between were all done",
     )
 
 

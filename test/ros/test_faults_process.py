@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import shutil
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -25,13 +24,6 @@ from merge_ros.msg import DepthStatus
 
 OK = DepthStatus.OK
 SMALL = {"backend": "onnx", "processing_pixels": 1024, "threads": 1, "scale_source": "fixed", "scale": 2}
-# The real node, which may write files of no more than 20 kB: as on a disk that is full.
-NO_ROOM = """
-import resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-from merge_ros.ros.depth_node import main
-sys.exit(main())
-"""
 
 
 def is_ok(status: DepthStatus) -> bool:
@@ -158,54 +150,6 @@ def test_a_spoilt_checkpoint_is_a_failure_with_its_reason_and_a_good_one_works_t
         "configure with a missing, truncated or foreign checkpoint",
         ", ".join(f"{count} {kind}" for kind, count in tried.items()),
         "FAILURE with the reason, which names the file or folder, in log and diagnostics; then a good one worked",
-    )
-
-
-@pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk of 64 kB; skips where this user may not mount one."""
-    folder = tmp_path / "full"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False, capture_output=True, text=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def exporting(start_own: Any, model: Path, code: str | None, cache: Path, monkeypatch: Any) -> Any:
-    """A node whose engine must write the exported model into the cache first."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    parameters = SMALL | {"model": model}
-    return start_own(code, **parameters) if code else start_own(**parameters)
-
-
-@pytest.mark.parametrize("how", ["a full disk", "a limit on file sizes"])
-def test_a_cache_that_cannot_be_written_is_a_failure_with_its_reason(
-    start_own: Any,
-    random_model: Path,
-    tmp_path: Path,
-    tell: Any,
-    how: str,
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    full = how == "a full disk"
-    cache = request.getfixturevalue("full_disk") if full else tmp_path
-    node = exporting(start_own, random_model, None if full else NO_ROOM, cache, monkeypatch)
-    assert node.change("configure") == [False]
-    assert node.state() == "unconfigured"
-    status = node.diagnostics_after(time.time())
-    assert status.level == DiagnosticStatus.ERROR
-    assert "configure failed" in status.message and str(cache) in status.message, status.message
-    assert not list(cache.rglob("*.onnx")), "half a file is left behind"
-    assert "Traceback" not in node.process.output
-    tell(
-        f"{how} while the exported model is written to the cache",
-        "1",
-        "FAILURE with the reason and the path; no half-written file is left",
     )
 
 

@@ -1,0 +1,81 @@
+"""An exported model that cannot be kept is an error that names the place; nothing half-written stays."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("filelock")
+pytest.importorskip("torch")
+
+from merge_ros.config import EstimatorSettings
+from merge_ros.errors import BackendError
+from merge_ros.files import atomic_write
+from merge_ros.runtime import export
+from merge_ros.runtime.export_cache import exported_model
+
+SIZE = 1 << 20  # bytes of what is to be written
+
+
+@pytest.fixture
+def writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exporter that writes as the real one does, but at once."""
+
+    def export_onnx(checkpoint: Any, path: Path, options: Any) -> None:
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(bytes(SIZE))
+
+    monkeypatch.setattr(export, "export_onnx", export_onnx)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of 64 kB; skips where this user may not mount one."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, check=False, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def small_files(tmp_path: Path) -> Iterator[Path]:
+    """A folder, in a process that may write files of 64 kB at most."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 10, limits[1]))
+    yield tmp_path
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("place", ["small_disk", "small_files"])
+def test_a_model_that_cannot_be_kept_is_an_error_with_the_place(
+    place: str,
+    random_model: Path,
+    writes: None,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    folder = request.getfixturevalue(place)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    with pytest.raises(BackendError, match="XDG_CACHE_HOME") as raised:
+        exported_model(EstimatorSettings(model=str(random_model)))
+    assert str(folder) in str(raised.value)
+    assert not list(folder.rglob("*.onnx"))
+
+
+def test_it_is_written_once_where_there_is_room(
+    random_model: Path, writes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    path = exported_model(EstimatorSettings(model=str(random_model)))
+    assert path.stat().st_size == SIZE
+    monkeypatch.setattr(export, "export_onnx", pytest.fail)
+    assert exported_model(EstimatorSettings(model=str(random_model))) == path
