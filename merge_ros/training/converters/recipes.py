@@ -66,7 +66,7 @@ class OneStep:
 
     - x0 rather than noise, and one step: Lotus, arXiv 2409.18124, section 4. Zeros in the slot: E2E-FT, arXiv
       2409.11355, table 3.
-    - The frozen blocks are told a low timestep, as the image latent is clean (measured: docs/ablations.md).
+    - The frozen blocks are told a low timestep, as the image latent is clean (docs/merge-tiny.md).
     - Losses on decoded pixels from some point on: E2E-FT, section 4; affine-invariant depth, or the angle of normals.
     - Detail preserver: Lotus, section 4.3, lets the network also rebuild the picture under a task switch. Its switch is
       an embedding added to the timestep's; frozen blocks cannot learn one, so here it is the slot, ones in place of
