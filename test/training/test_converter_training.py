@@ -341,6 +341,13 @@ def test_a_full_disk_leaves_the_checkpoint_before(
             train(wanted)
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["updates"] == 1
     assert not list((tmp_path / "run").glob(".checkpoint*"))
+    (tmp_path / "run" / "log.jsonl").unlink()
+    (tmp_path / "run" / "log.jsonl").mkdir()  # nor can the log be written
+    with pytest.raises(TrainingError, match=r"log\.jsonl cannot be written after update 2"):
+        train(wanted)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="cannot be used for a training"):
+        train(replace(settings, out=str(tmp_path / "file")))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 1000))  # type: ignore[attr-defined]
     with pytest.raises(ConfigurationError, match="two checkpoints"):
         train(replace(settings, out=str(tmp_path / "other")))

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
+from safetensors import SafetensorError
 from torch import nn
 
 from merge_ros.config.training import TrainingSettings
@@ -98,11 +99,7 @@ class Learner:
             with atomic_write(path) as temporary:
                 torch.save(state, temporary)
         except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError
-            free = shutil.disk_usage(folder).free / 1e9
-            raise TrainingError(
-                f"{path} cannot be written after update {self.updates_done} ({free:.1f} GB free): {error}. The "
-                "checkpoint before is whole; make room and start the same training again"
-            ) from error
+            raise not_written(path, self.updates_done, error) from error
 
     def resume(self, folder: Path) -> None:
         """Go on where a checkpoint was written, if there is one.
@@ -135,10 +132,17 @@ class Learner:
         self.updates_done, self.skipped = int(state["updates"]), int(state["skipped"])
 
     def deliver(self, folder: Path) -> None:
-        """Write the converters that are the result: averaged where there is an average."""
+        """Write the converters that are the result: averaged where there is an average.
+
+        Raises:
+            TrainingError: the disk is full, or cannot be written for another reason.
+        """
         if self.average is not None:
             self.average.copy_to(self.parameters)
-        self.family.save(folder)
+        try:
+            self.family.save(folder)
+        except (OSError, SafetensorError) as error:
+            raise not_written(folder / self.family.converter_folder, self.updates_done, error) from error
 
     def identity(self) -> str:
         """Settings that decide what is learned, as JSON; frames of a pass are counted over all processes."""
@@ -148,6 +152,15 @@ class Learner:
     def checkpoint_bytes(self) -> int:
         """About what a checkpoint takes on disk."""
         return BYTES_PER_PARAMETER * sum(int(parameter.numel()) for parameter in self.parameters)
+
+
+def not_written(path: Path, updates: int, error: Exception) -> TrainingError:
+    """What to say when something of a training cannot be written."""
+    free = shutil.disk_usage(path.parent).free / 1e9
+    return TrainingError(
+        f"{path} cannot be written after update {updates} ({free:.1f} GB free): {error}. The checkpoint before is "
+        "whole; make room and start the same training again"
+    )
 
 
 def _differences(before: Any, now: Any, name: str = "") -> list[str]:

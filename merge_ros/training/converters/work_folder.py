@@ -14,7 +14,7 @@ from merge_ros.config.training import TrainingSettings
 from merge_ros.errors import ConfigurationError
 from merge_ros.files import atomic_write
 from merge_ros.training.board import Board
-from merge_ros.training.converters.learner import CHECKPOINT
+from merge_ros.training.converters.learner import CHECKPOINT, not_written
 
 SUMMARY, LOG, BOARD = "summary.json", "log.jsonl", "board"
 
@@ -23,21 +23,28 @@ def claim(folder: Path, overwrite: bool, accelerator: Accelerator) -> Path:
     """Make the work folder, or take over one that is not finished.
 
     Raises:
-        ConfigurationError: a finished training lies there, and it is not to be overwritten.
+        ConfigurationError: a finished training lies there, and it is not to be overwritten; or it cannot be written.
     """
     finished = (folder / SUMMARY).is_file()
     if finished and not overwrite:
         raise ConfigurationError(f"{folder} holds a finished training; take another folder, or --overwrite")
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        folder.mkdir(parents=True, exist_ok=True)
-        if finished:
-            (folder / SUMMARY).unlink()
-            for name in (CHECKPOINT, LOG):
-                (folder / name).unlink(missing_ok=True)
-            shutil.rmtree(folder / BOARD, ignore_errors=True)
+        try:
+            _prepare(folder, clear=finished)
+        except OSError as error:
+            raise ConfigurationError(f"{folder} cannot be used for a training: {error}") from error
     accelerator.wait_for_everyone()
     return folder
+
+
+def _prepare(folder: Path, *, clear: bool) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if clear:
+        (folder / SUMMARY).unlink()
+        for name in (CHECKPOINT, LOG):
+            (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder / BOARD, ignore_errors=True)
 
 
 class Notes:
@@ -55,7 +62,11 @@ class Notes:
         self._started = time.monotonic()
 
     def add(self, update: int, figures: dict[str, float]) -> None:
-        """Figures of one update; every so many, their means are written."""
+        """Figures of one update; every so many, their means are written.
+
+        Raises:
+            TrainingError: the disk is full, or cannot be written for another reason.
+        """
         for name, value in figures.items():
             self._recent.setdefault(name, []).append(value)
         if update % self._settings.log_updates and update != self._settings.updates:
@@ -66,10 +77,13 @@ class Notes:
             update - 1, self._settings.updates
         )
         record = {"update": update, "seconds": round(time.monotonic() - self._started, 1), **means}
-        with (self._folder / LOG).open("a") as stream:
-            stream.write(json.dumps(record) + "\n")
-        if self._board is not None:
-            self._board.curves(update, means)
+        try:
+            with (self._folder / LOG).open("a") as stream:
+                stream.write(json.dumps(record) + "\n")
+            if self._board is not None:
+                self._board.curves(update, means)
+        except OSError as error:
+            raise not_written(self._folder / LOG, update, error) from error
 
     def finish(self, described: dict[str, object]) -> None:
         """Write the summary, which marks the training as finished."""
