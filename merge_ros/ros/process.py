@@ -16,6 +16,7 @@ from rclpy.node import Node
 from rclpy.qos_overriding_options import InvalidQosOverridesError
 
 from merge_ros.errors import MergeError
+from merge_ros.ros.shared_memory import remove_abandoned_segments
 from merge_ros.ros.watchdog import engine_threads
 
 REFUSED = (
@@ -45,6 +46,7 @@ def run_node(make_node: Callable[[], Node], arguments: Sequence[str] | None = No
         The exit status: 0, or 1 when the node could not be made from its parameters.
     """
     _keep_freed_memory()
+    remove_abandoned_segments()
     # rclpy's own handlers wake the executor and then call this one.
     interrupt = _InterruptOnce()
     for number in STOP_SIGNALS:
