@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -48,14 +49,35 @@ class DepthEstimator:
             InputError: not an [H, W, 3] uint8 array, or an empty one, or the estimator was closed.
             BackendError: the device ran out of memory.
         """
+        return self.batch([rgb])[0]
+
+    def batch(self, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        """Estimate depth of several images. Those that the network sees in one size go through it together.
+
+        Args:
+            images: each as for one; sizes may differ.
+
+        Returns:
+            One map for each image, as for one.
+
+        Raises:
+            InputError, BackendError: as for one.
+        """
         if self._engine is None:
             raise InputError("the estimator was closed")
-        check_image(rgb)
-        height, width = rgb.shape[:2]
-        framing = plan_framing(width, height, self._pixels, self._grid)
-        framed = frame_image(rgb, framing)
-        depth = self._engine(framed[None])[0]
-        return unframe_depth(depth, framing, width, height)
+        for rgb in images:
+            check_image(rgb)
+        framings = [plan_framing(rgb.shape[1], rgb.shape[0], self._pixels, self._grid) for rgb in images]
+        alike: dict[tuple[int, int], list[int]] = {}
+        for index, framing in enumerate(framings):
+            alike.setdefault((framing.padded_height, framing.padded_width), []).append(index)
+        depths: dict[int, NDArray[np.float32]] = {}
+        for members in alike.values():
+            framed = np.stack([frame_image(images[index], framings[index]) for index in members])
+            for index, depth in zip(members, self._engine(framed), strict=True):
+                height, width = images[index].shape[:2]
+                depths[index] = unframe_depth(depth, framings[index], width, height)
+        return [depths[index] for index in range(len(images))]
 
     @property
     def draws_noise(self) -> bool:

@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "runtime": BASE | {"model"},
     "estimator": BASE | {"model", "runtime"},
     "normals_estimator": BASE | {"model", "runtime", "estimator"},
+    "batching": BASE | {"estimator"},
     "generated": BASE,
     "generator": BASE | {"model", "runtime", "estimator", "generated"},
     "simulation": BASE,
@@ -38,7 +39,7 @@ MAY_IMPORT = {
     "training": BASE
     | {"archive", "model", "runtime", "estimator", "generated", "generator", "evaluation", "simulation"},
     "ros": BASE
-    | {"scale", "model", "runtime", "estimator", "generated", "generator", "synthesis"}
+    | {"scale", "model", "runtime", "estimator", "batching", "generated", "generator", "synthesis"}
     | {"msg", "srv", "action"},
     "demo": BASE | {"scale", "estimator", "evaluation", "simulation", "ros", "msg", "srv", "action"},
     "cli": BASE
@@ -84,6 +85,7 @@ THIRD_PARTIES = (
         "ray": ("ray", None, ("synthesis",)),
         "scipy": ("scipy", "python3-scipy", ("synthesis",)),
         "trimesh": ("trimesh", None, ("synthesis",)),
+        "yaml": ("pyyaml", "python3-yaml", ("ros",)),
         "PIL": ("pillow", "python3-pil", ("demo", "evaluation/adapters", "synthesis")),
         "rerun": ("rerun-sdk", None, ("ros/view_scene",)),
         "rosbags": ("rosbags", None, ("demo",)),

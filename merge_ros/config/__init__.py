@@ -7,6 +7,9 @@ from merge_ros.config.allowed import (
     BACKENDS,
     CAMERA_MOUNTINGS,
     CHOICES,
+    DEPTH_ENCODINGS,
+    FARTHEST,
+    IMAGE_TRANSPORTS,
     OFFLOADS,
     PRECISIONS,
     QUANTIZATIONS,
@@ -25,6 +28,9 @@ from merge_ros.config.asset import (
     SIZE_RULES,
     AssetScaleSettings,
     AssetSettings,
+)
+from merge_ros.config.camera_input import (
+    CameraSettings,
 )
 from merge_ros.config.estimator import (
     BF16_COST,
@@ -70,7 +76,10 @@ __all__ = [
     "CHOICES",
     "CODEC_WORDS",
     "COLLISIONS",
+    "DEPTH_ENCODINGS",
     "DEPTH_TASK",
+    "FARTHEST",
+    "IMAGE_TRANSPORTS",
     "LIGHT_CODEC_COST",
     "MAX_GUIDANCE",
     "MAX_SEED",
@@ -88,6 +97,7 @@ __all__ = [
     "TORCH_MODES",
     "AssetScaleSettings",
     "AssetSettings",
+    "CameraSettings",
     "CloudSettings",
     "EstimatorSettings",
     "GenerationRequest",

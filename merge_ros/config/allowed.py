@@ -15,6 +15,9 @@ SCALE_SOURCES = ("none", "fixed", "ground_plane", "range", "depth")
 CAMERA_MOUNTINGS = ("parameters", "imu", "tf")
 REFERENCE_POSES = ("parameters", "tf")
 REFERENCE_CAMERAS = ("same", "own")
+IMAGE_TRANSPORTS = ("raw", "compressed")
+DEPTH_ENCODINGS = ("32FC1", "16UC1")
+FARTHEST = ("surface", "unknown", "open")
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "backend": BACKENDS,
@@ -26,6 +29,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "camera_mounting": CAMERA_MOUNTINGS,
     "reference_pose": REFERENCE_POSES,
     "reference_camera": REFERENCE_CAMERAS,
+    "image_transport": IMAGE_TRANSPORTS,
+    "depth_encoding": DEPTH_ENCODINGS,
+    "farthest": FARTHEST,
 }
 # Lowest and highest allowed value of every number, both included.
 RANGES: dict[str, tuple[float, float]] = {
@@ -50,6 +56,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "search_seconds": (0.0, 3600.0),
     "near": (0.0, 1e4),
     "far": (0.0, 1e4),
+    "edge_filter": (0.0, 0.9),
+    "output_width": (0, 8192),
+    "output_height": (0, 8192),
     "cloud_stride": (1, 64),
     "cloud_voxel": (0.0, 10.0),
     "cloud_range": (0.0, 1e4),
@@ -57,7 +66,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "scan_min_height": (-100.0, 100.0),
     "scan_max_height": (-100.0, 100.0),
     "scan_range": (0.01, 1e4),
+    "image_rotation": (0, 270),
     "max_age": (0.0, 3600.0),
+    "max_rate": (0.0, 1000.0),
     "cached_prompts": (0, 100_000),
     "max_side": (16, 8192),
     "max_steps": (2, 1000),

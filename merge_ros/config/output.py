@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from merge_ros.config.allowed import in_range
+from merge_ros.config.allowed import in_range, one_of
 from merge_ros.errors import ConfigurationError
 
 
@@ -14,16 +14,40 @@ class OutputSettings:
 
     Args:
         near, far: metres; depth outside becomes NaN (nearer) or +Inf (farther) as REP 118 has it. 0 < near < far.
+        farthest: what pixels become at which the model's output saturates, as it does in the farthest 2 % of a view:
+            they are at least so far. "surface": the depth at which that begins; "unknown": NaN; "open": +Inf, which is
+            right for the sky and wrong for a wall.
+        edge_filter: smallest relative step of an edge whose pixels in between become NaN
+            (`merge_ros.geometry.flying_pixels`); 0: all stay.
+        depth_encoding: of the depth image, "32FC1" (metres) or "16UC1" (millimetres, 0 where not known or too far).
+        output_width, output_height: pixels of all that is published; 0: as the image, or in proportion to the other.
+
+    Raises:
+        ConfigurationError: a value is not allowed.
     """
 
     near: float = 0.05
     far: float = 20.0
+    farthest: str = "surface"
+    edge_filter: float = 0.0
+    depth_encoding: str = "32FC1"
+    output_width: int = 0
+    output_height: int = 0
 
     def __post_init__(self) -> None:
-        in_range("near", self.near)
-        in_range("far", self.far)
+        for name in ("near", "far", "edge_filter", "output_width", "output_height"):
+            in_range(name, getattr(self, name))
+        one_of("farthest", self.farthest)
+        one_of("depth_encoding", self.depth_encoding)
         if not self.near < self.far:
             raise ConfigurationError(f"near={self.near} m must be smaller than far={self.far} m")
+
+    def size_for(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) of what is published for an image of this size, each at least 1 pixel."""
+        wide, high = self.output_width, self.output_height
+        if not wide and not high:
+            return width, height
+        return wide or max(1, round(width * high / height)), high or max(1, round(height * wide / width))
 
 
 @dataclass(frozen=True)

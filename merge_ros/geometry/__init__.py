@@ -1,1 +1,1 @@
-"""Cameras, depth maps, affine alignment and point clouds. NumPy only."""
+"""Cameras, depth maps, affine alignment and point clouds. NumPy and OpenCV only."""

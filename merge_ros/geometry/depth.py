@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,7 @@ _TURBO = np.array(
     np.float64,
 )
 UNKNOWN_COLOUR = (0, 0, 0)
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 
 def clip_range(depth: NDArray[np.float32], near: float, far: float) -> NDArray[np.float32]:
@@ -34,6 +37,43 @@ def clip_range(depth: NDArray[np.float32], near: float, far: float) -> NDArray[n
     clipped = np.where(depth > np.float32(far), np.float32(np.inf), depth)
     clipped[depth < np.float32(near)] = np.nan
     return clipped.astype(np.float32, copy=False)
+
+
+def to_millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Depth as 16UC1 images have it: millimetres, 0 unknown (REP 118), which has no word for "too far" either.
+
+    Args:
+        depth: metres, any shape; NaN unknown, +inf too far.
+
+    Returns:
+        The same shape; 0 also for what is below 0.5 mm, and for what is farther than 65.535 m.
+    """
+    millimetres = np.rint(depth * np.float32(1000))
+    known = (millimetres > 0) & (millimetres <= np.iinfo(np.uint16).max)  # false for NaN
+    return np.where(known, millimetres, 0).astype(np.uint16)
+
+
+def resampled(picture: NDArray[Pixel], width: int, height: int) -> NDArray[Pixel]:
+    """A picture in another size: each pixel is the one of the picture that it lies nearest to.
+
+    Nothing is averaged, so no depth arises between a thing and what is behind it. Pixel u lies at u * old / new in the
+    picture, as `Camera.resized` has it.
+
+    Args:
+        picture: [old height, old width, ...].
+        width, height: wanted, >= 1.
+
+    Raises:
+        InputError: a side below 1.
+    """
+    if width < 1 or height < 1:
+        raise InputError(f"cannot resample to {width}x{height}: both sides must be at least 1 pixel")
+    old_height, old_width = picture.shape[:2]
+    if (width, height) == (old_width, old_height):
+        return picture
+    rows = np.minimum(np.rint(np.arange(height) * (old_height / height)), old_height - 1).astype(np.intp)
+    columns = np.minimum(np.rint(np.arange(width) * (old_width / width)), old_width - 1).astype(np.intp)
+    return np.ascontiguousarray(picture[rows[:, None], columns])
 
 
 def colourise(depth: NDArray[np.floating], near: float, far: float) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from std_msgs.msg import Header
 
 from merge_ros.errors import CalibrationError
 from merge_ros.geometry.camera import Camera
+from merge_ros.geometry.rectification import DistortedCamera
 
 REMEMBERED = 30  # infos; one second of a usual camera
 
@@ -34,6 +35,11 @@ class RecentInfos:
             self._infos[stamp] = info
             if len(self._infos) > REMEMBERED:
                 self._infos.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self._infos.clear()
 
     def newest(self) -> CameraInfo | None:
         """The info that came last, None when none has come."""
@@ -113,6 +119,50 @@ def camera_for_image(resolved: CameraInfo, width: int, height: int) -> Camera:
     return Camera(width, height, fx=float(p[0]), fy=float(p[5]), cx=float(p[2]), cy=float(p[6]))
 
 
+def distorted_camera(resolved: CameraInfo) -> DistortedCamera:
+    """The lens of a camera, and the pinhole camera that its rectified images have: that of P, turned by R (image_proc).
+
+    Args:
+        resolved: from `resolve`.
+
+    Raises:
+        CalibrationError: the distortion model is unknown, or D or R are not what it takes.
+    """
+    p = resolved.p.reshape(3, 4)[:, :3]
+    k, r, new_k = (tuple(map(float, np.ravel(matrix))) for matrix in (resolved.k, resolved.r, p))
+    d = tuple(map(float, resolved.d))
+    return DistortedCamera(resolved.width, resolved.height, k, resolved.distortion_model, d, r, new_k)
+
+
+def rectified_info(resolved: CameraInfo) -> CameraInfo:
+    """The info of a rectified image: no distortion, not turned, K the left part of P.
+
+    Args:
+        resolved: from `resolve`.
+    """
+    info = CameraInfo(header=resolved.header, width=resolved.width, height=resolved.height)
+    info.distortion_model, info.d = "plumb_bob", [0.0] * 5
+    info.r, info.p = np.eye(3).ravel(), resolved.p
+    info.k = resolved.p.reshape(3, 4)[:, :3].ravel()
+    return info
+
+
+def resized_info(info: CameraInfo, width: int, height: int) -> CameraInfo:
+    """The info of the same view in another size, by the rule of `Camera.resized`.
+
+    Args:
+        info: from `resolve` or `rectified_info`.
+        width, height: pixels.
+    """
+    resized = CameraInfo(header=info.header, width=width, height=height)
+    resized.distortion_model, resized.d, resized.r = info.distortion_model, info.d, info.r
+    across, down = width / info.width, height / info.height
+    scaling = np.array([[across], [down], [1.0]])
+    resized.k = (info.k.reshape(3, 3) * scaling).ravel()
+    resized.p = (info.p.reshape(3, 4) * scaling).ravel()
+    return resized
+
+
 def distortion_warning(info: CameraInfo, image_topic: str) -> str:
     """What to tell the user about lens distortion; "" when there is none, or when the image is free of it.
 
@@ -123,6 +173,7 @@ def distortion_warning(info: CameraInfo, image_topic: str) -> str:
     if not any(info.d) or "rect" in image_topic.rsplit("/", 1)[-1]:
         return ""
     return (
-        f"camera_info has lens distortion ({info.distortion_model or 'model not named'}), which is not corrected here: "
-        f"remap image from {image_topic} to the rectified image (image_rect), or depth is bent towards the borders"
+        f"camera_info has lens distortion ({info.distortion_model or 'model not named'}), which is not corrected: set "
+        f"rectify to true, or remap image from {image_topic} to the rectified image (image_rect); otherwise depth is "
+        "bent towards the borders"
     )

@@ -14,8 +14,7 @@ from merge_ros.geometry.camera import Camera
 from merge_ros.geometry.cloud_filter import known_points, limit_range, voxel_means
 from merge_ros.geometry.pointcloud import packed_cloud
 from merge_ros.ros.conversions import Rgb, cloud_to_message, stamp_nanoseconds
-
-SLACK = 0.1  # of the period: cameras are not punctual
+from merge_ros.ros.stamp_rate import StampRate
 
 
 class CloudOutput:
@@ -27,7 +26,7 @@ class CloudOutput:
 
     def __init__(self, publisher: Any) -> None:
         self._publisher = publisher
-        self._last: int | None = None  # stamp of the last cloud
+        self._rate = StampRate()
 
     def publish(
         self,
@@ -48,7 +47,9 @@ class CloudOutput:
             settings: which points, and how often.
             far: metres up to which depth is given.
         """
-        if not self._publisher.get_subscription_count() or not self._due(header, settings.cloud_rate):
+        if not self._publisher.get_subscription_count():
+            return
+        if not self._rate.due(stamp_nanoseconds(header.stamp), settings.cloud_rate):
             return
         if settings.cloud_range or settings.cloud_open:
             depth = limit_range(depth, camera, settings.cloud_range or math.inf, far, settings.cloud_open)
@@ -58,10 +59,3 @@ class CloudOutput:
         elif settings.cloud_dense:
             cloud = known_points(cloud)
         self._publisher.publish(cloud_to_message(cloud, header))
-
-    def _due(self, header: Header, rate: float) -> bool:
-        stamp = stamp_nanoseconds(header.stamp)
-        if rate and self._last is not None and 0 <= stamp - self._last < (1 - SLACK) * 1e9 / rate:
-            return False
-        self._last = stamp
-        return True

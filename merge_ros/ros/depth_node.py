@@ -11,25 +11,26 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo
 from std_srvs.srv import Trigger
 
 from merge_ros.config import EstimatorSettings
 from merge_ros.estimator import DepthEstimator
 from merge_ros.msg import DepthStatus
 from merge_ros.ros.camera_info import distortion_warning
+from merge_ros.ros.camera_inputs import CameraInputs, image_topic
 from merge_ros.ros.conversions import stamp_nanoseconds
-from merge_ros.ros.depth_pipeline import DepthPipeline
+from merge_ros.ros.depth_pipeline import CameraImage, DepthPipeline
 from merge_ros.ros.diagnostics import NodeHealth
 from merge_ros.ros.frame_report import FrameCounters, FrameEnded, FrameReport, status_message
 from merge_ros.ros.lifecycle import explained, refuse_impossible_transitions
 from merge_ros.ros.namesakes import Namesakes
 from merge_ros.ros.newest_frame import NewestFrameWorker
-from merge_ros.ros.outputs import DepthOutputs, topic_qos
+from merge_ros.ros.outputs import DepthOutputs
 from merge_ros.ros.parameters import NodeParameters, NodeSettings
 from merge_ros.ros.process import run_node
 from merge_ros.ros.scale_inputs import ScaleInputs
+from merge_ros.ros.stamp_rate import StampRate
 from merge_ros.ros.transforms import TfTransforms
 from merge_ros.ros.watchdog import PATIENCE_AT_CLOSE, Estimator, WatchedEstimator
 from merge_ros.scale import ScaleLock
@@ -41,7 +42,7 @@ DIAGNOSTICS_PERIOD = 1.0  # seconds
 class Frame(NamedTuple):
     """An image, and when it came (`time.perf_counter()`)."""
 
-    image: Image
+    image: CameraImage
     arrival: float
 
 
@@ -57,6 +58,9 @@ class DepthNode(LifecycleNode):
     """Configure loads the model, activate listens to the camera, deactivate is silent, cleanup lets go of the model.
 
     Callbacks run in the executor's thread and never wait for inference, which has a thread of its own.
+
+    Args:
+        options: of rclpy's Node.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -64,7 +68,8 @@ class DepthNode(LifecycleNode):
         refuse_impossible_transitions(self)
         self._configured: Configured | None = None
         self._worker = NewestFrameWorker[Frame](self._process, self._replaced, self._report_error)
-        self._inputs: list[Any] = []
+        self._camera_inputs: CameraInputs | None = None
+        self._rate = StampRate()
         self._scale_inputs: ScaleInputs | None = None
         self._transforms: TfTransforms | None = None
         self._camera_frame = ""
@@ -111,13 +116,9 @@ class DepthNode(LifecycleNode):
     @explained
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen to the camera."""
+        self._listen_to_camera()
         result = super().on_activate(state)
         self._worker.start()
-        newest_only = topic_qos(ReliabilityPolicy.BEST_EFFORT)
-        self._inputs = [
-            self.create_subscription(Image, "image", self._on_image, **newest_only),
-            self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, **newest_only),
-        ]
         self._listen_for_scale()
         self._health.active_since = time.monotonic()
         self._health.state = "active"
@@ -164,6 +165,12 @@ class DepthNode(LifecycleNode):
         self._health.model, self._health.warning = "", ""
         self._health.state = "unconfigured"
 
+    def bring_up(self) -> bool:
+        """Configure and activate a node that is unconfigured, from within its process; whether it is active then."""
+        if self._health.state == "unconfigured" and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+        return self._health.state == "active"
+
     def destroy_node(self) -> None:
         """Let go of everything, soon even if the model hangs, then of the node."""
         if self._configured is not None:
@@ -172,9 +179,9 @@ class DepthNode(LifecycleNode):
         super().destroy_node()
 
     def _stop(self) -> None:
-        for subscription in self._inputs:
-            self.destroy_subscription(subscription)
-        self._inputs.clear()
+        if self._camera_inputs is not None:
+            self._camera_inputs.destroy()
+            self._camera_inputs = None
         if self._scale_inputs is not None:
             self._scale_inputs.destroy()
             self._scale_inputs = None
@@ -185,6 +192,16 @@ class DepthNode(LifecycleNode):
         if settings.scale.needs_tf and self._transforms is None:
             self._transforms = TfTransforms(self)
         return self._transforms
+
+    def _listen_to_camera(self) -> None:
+        """Subscribe to the camera as the settings have it."""
+        if self._camera_inputs is not None:
+            self._camera_inputs.destroy()
+            self._camera_inputs = None
+        if self._configured is not None:
+            settings = self._configured.pipeline.settings.camera
+            self._health.image_topic = image_topic(self, settings)
+            self._camera_inputs = CameraInputs(self, settings, self._on_image, self._on_camera_info)
 
     def _listen_for_scale(self) -> None:
         """Subscribe to what the scale's source needs, and to nothing else."""
@@ -215,16 +232,26 @@ class DepthNode(LifecycleNode):
             response.message = f"scale_source is {source!r}: there is nothing to calibrate"
         return response
 
-    def _on_image(self, image: Image) -> None:
+    def _on_image(self, image: CameraImage) -> None:
+        if self._configured is None:
+            return
         self._camera_frame = image.header.frame_id
         self._health.last_image = time.monotonic()
-        self._health.counters.receive(image.width, image.height)
-        self._worker.offer(Frame(image, time.perf_counter()))
+        stream = self._configured.pipeline.settings.stream
+        heard = not stream.on_demand or self._configured.outputs.anyone_listens()
+        self._health.counters.receive(heard)
+        frame = Frame(image, time.perf_counter())
+        if heard and self._rate.due(stamp_nanoseconds(image.header.stamp), stream.max_rate):
+            self._worker.offer(frame)
+        elif heard:
+            self._drop(frame, DepthStatus.RATE_LIMITED, f"more than max_rate={stream.max_rate:g} images per second")
 
     def _on_camera_info(self, info: CameraInfo) -> None:
         if self._configured is not None:
-            self._configured.pipeline.add_info(info)
-            self._health.warning = distortion_warning(info, self._health.image_topic)
+            pipeline = self._configured.pipeline
+            pipeline.add_info(info)
+            rectified = pipeline.settings.camera.rectify
+            self._health.warning = "" if rectified else distortion_warning(info, self._health.image_topic)
 
     def _process(self, frame: Frame) -> None:
         """One frame, in the worker's thread."""
@@ -253,8 +280,11 @@ class DepthNode(LifecycleNode):
             self.trigger_deactivate()
 
     def _replaced(self, frame: Frame) -> None:
+        self._drop(frame, DepthStatus.STALE_FRAME, "a newer image came before this one's turn")
+
+    def _drop(self, frame: Frame, code: int, reason: str) -> None:
         report = FrameReport(frame.image.header, frame.arrival)
-        report.note(DepthStatus.STALE_FRAME, "a newer image came before this one's turn", expected=True)
+        report.note(code, reason, expected=True)
         self._close(report)
 
     def _close(self, report: FrameReport) -> None:
@@ -278,7 +308,13 @@ class DepthNode(LifecycleNode):
         if self._configured is not None:
             settings = self._settings.settings()
             self._configured.estimator.limit = settings.stream.inference_timeout
-            renewed = self._configured.pipeline.change(settings, self._transforms_for(settings))
+            pipeline = self._configured.pipeline
+            before = pipeline.settings.camera.source
+            renewed = pipeline.change(settings, self._transforms_for(settings))
+            if settings.camera.source != before:
+                pipeline.forget_infos()
+                if self._camera_inputs is not None:
+                    self._listen_to_camera()
             if renewed and self._scale_inputs is not None:
                 self._listen_for_scale()
 

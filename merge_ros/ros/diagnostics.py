@@ -44,6 +44,7 @@ class NodeHealth:
     last: FrameReport | None = None
     _worst: FrameReport | None = None
     _processed: int = 0
+    _idle: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def frame_closed(self, report: FrameReport) -> None:
@@ -66,12 +67,13 @@ class NodeHealth:
             last = self.last
         rate = max(self.counters.processed - self._processed, 0) / max(elapsed, 1e-3)
         self._processed = self.counters.processed
+        idle, self._idle = self.counters.idle > self._idle, self.counters.idle
         status = DiagnosticStatus(name=f"{node}: depth", hardware_id=self.image_topic)
-        status.level, status.message = self._verdict(worst, rate, now)
+        status.level, status.message = self._verdict(worst, rate, idle, now)
         status.values = [KeyValue(key=key, value=value) for key, value in self._values(last, rate).items()]
         return status
 
-    def _verdict(self, worst: FrameReport | None, rate: float, now: float) -> tuple[bytes, str]:
+    def _verdict(self, worst: FrameReport | None, rate: float, idle: bool, now: float) -> tuple[bytes, str]:
         if self.failure:
             return DiagnosticStatus.ERROR, self.failure
         if self.state != "active":
@@ -85,6 +87,8 @@ class NodeHealth:
             return DiagnosticStatus.WARN, f"no image on {self.image_topic} for {silent:.0f} s"
         if self.warning:
             return DiagnosticStatus.WARN, self.warning
+        if idle:
+            return DiagnosticStatus.OK, "idle: nobody listens to the node's topics"
         if self.last is not None and self.last.scale is not None and self.last.scale.state == ScaleState.HOLDING:
             return DiagnosticStatus.WARN, f"metric scale HOLDING: {self.last.scale.reason}"
         remark = f"; {worst.text}" if worst is not None and worst.text else ""
@@ -103,6 +107,7 @@ class NodeHealth:
             "frames_invalid": str(counters.invalid),
             "frames_failed": str(counters.failed),
             "hung_inferences": str(hung_inferences()),
+            "frames_idle": str(counters.idle),
             "image_size_changes": str(counters.size_changes),
         }
         values |= {name: str(counters.by_code[code]) for code, name in CODE_NAMES.items()}

@@ -28,7 +28,10 @@ CODE_NAMES: dict[int, str] = {
     DepthStatus.INFERENCE_FAILED: "inference_failed",
     DepthStatus.INFERENCE_TIMEOUT: "inference_timeout",
     DepthStatus.PUBLISHING_FAILED: "publishing_failed",
+    DepthStatus.RATE_LIMITED: "rate_limited",
 }
+DROPPED = (DepthStatus.STALE_FRAME, DepthStatus.RATE_LIMITED)
+INVALID = (DepthStatus.INVALID_IMAGE, DepthStatus.INVALID_CAMERA_INFO, DepthStatus.MISSING_CAMERA_INFO)
 
 
 class FrameEnded(Exception):
@@ -50,6 +53,7 @@ class FrameReport:
     text: str = ""
     expected: bool = False  # the problem belongs to the settings or to newest-frame-wins: nothing to warn of
     scale: ScaleEstimate | None = None  # None: the frame ended before it was asked for
+    size: tuple[int, int] | None = None  # width and height of the image; None: it could not be read
     estimated: bool = False  # relative depth is there
     unexpected: Exception | None = None  # an error that nobody raised on purpose
     milliseconds: dict[str, float] = field(default_factory=dict)
@@ -103,29 +107,32 @@ class FrameCounters:
         self.dropped = 0
         self.invalid = 0
         self.failed = 0
+        self.idle = 0  # frames that came while nobody listened
         self.size_changes = 0
         self.by_code: Counter[int] = Counter()
         self._size: tuple[int, int] | None = None
 
-    def receive(self, width: int, height: int) -> None:
+    def receive(self, heard: bool) -> None:
+        """Count a frame that came; one that nobody would have heard of is idle."""
         with self._lock:
-            self.received += 1
-            if self._size not in (None, (width, height)):
-                self.size_changes += 1
-            self._size = (width, height)
+            self.received += heard
+            self.idle += not heard
 
     def close(self, report: FrameReport) -> None:
         """Count what became of a frame."""
         with self._lock:
             if report.estimated:
                 self.processed += 1
-            elif report.code == DepthStatus.STALE_FRAME:
+            elif report.code in DROPPED:
                 self.dropped += 1
-            elif report.code == DepthStatus.INVALID_IMAGE:
+            elif report.code in INVALID:
                 self.invalid += 1
             else:
                 self.failed += 1
             self.by_code[report.code] += 1
+            if report.size is not None:
+                self.size_changes += self._size not in (None, report.size)
+                self._size = report.size
 
 
 def scale_values(estimate: ScaleEstimate | None) -> dict[str, Any]:

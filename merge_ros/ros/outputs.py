@@ -10,6 +10,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2
 from std_msgs.msg import Header
 
+from merge_ros.geometry.depth import to_millimetres
 from merge_ros.msg import DepthStatus
 from merge_ros.ros.cloud_output import CloudOutput
 from merge_ros.ros.conversions import array_to_image
@@ -62,7 +63,9 @@ class DepthOutputs:
         if result.metric is not None:
             depth, camera, info, mounting = result.metric
             if self._depth.get_subscription_count():
-                self._depth.publish(array_to_image(depth, "32FC1", header))
+                millimetres = settings.output.depth_encoding == "16UC1"
+                pixels = to_millimetres(depth) if millimetres else depth
+                self._depth.publish(array_to_image(pixels, settings.output.depth_encoding, header))
             self._info.publish(info)
             self._cloud.publish(depth, result.rgb, camera, header, settings.cloud, settings.output.far)
             if self._scan is not None:
@@ -73,6 +76,10 @@ class DepthOutputs:
     def publish_status(self, status: DepthStatus) -> None:
         """Publish what became of a frame."""
         self._status.publish(status)
+
+    def anyone_listens(self) -> bool:
+        """Whether any of the topics has a subscriber."""
+        return any(publisher.get_subscription_count() for publisher in self._publishers)
 
     def destroy(self) -> None:
         """Take the topics back."""

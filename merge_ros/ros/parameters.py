@@ -15,6 +15,7 @@ from merge_ros.config import (
     BUNDLED_MODEL,
     CHOICES,
     RANGES,
+    CameraSettings,
     CloudSettings,
     EstimatorSettings,
     OutputSettings,
@@ -22,8 +23,9 @@ from merge_ros.config import (
     ScanSettings,
     StreamSettings,
 )
-from merge_ros.errors import ConfigurationError
-from merge_ros.ros.transforms import MissingTfError, require_tf
+from merge_ros.errors import MergeError
+from merge_ros.ros.calibration_file import read_calibration
+from merge_ros.ros.transforms import require_tf
 
 # Parameters are named like the fields of the settings, except where the name would say too little alone.
 RENAMED = {("scale", "source"): "scale_source"}
@@ -74,6 +76,13 @@ DESCRIPTIONS = {
     "search_seconds": "Seconds of search after which the scale counts as lost.",
     "near": "Metres; nearer depth is published as NaN. Smaller than far.",
     "far": "Metres; farther depth is published as +Inf.",
+    "farthest": "What the pixels become at which the model's output saturates, which are at least so far: surface (the "
+    "depth at which that begins), unknown (NaN) or open (+Inf: for skies, not for walls).",
+    "edge_filter": "Smallest relative step of an edge in depth whose pixels in between, flying pixels, become NaN; 0: "
+    "all stay.",
+    "depth_encoding": "Of the depth image: 32FC1 (metres) or 16UC1 (millimetres, 0 unknown or too far).",
+    "output_width": "Pixels of all that is published; 0: as the image, or in proportion to output_height.",
+    "output_height": "Pixels of all that is published; 0: as the image, or in proportion to output_width.",
     "cloud_stride": "Pixels; every n-th pixel of every n-th row becomes a point.",
     "cloud_range": "Metres from the camera, past which there are no points; 0: as far as depth goes.",
     "cloud_open": "A direction in which nothing is seen up to cloud_range gets a point at that distance instead of "
@@ -87,6 +96,16 @@ DESCRIPTIONS = {
     "scan_range": "Metres over the floor, past which the scan says that nothing is there.",
     "scan_frame": "Frame of the scan: at the optical centre, level, x forward, z up. Empty: the camera's frame with "
     "'_level' behind it, which the node publishes on /tf.",
+    "image_transport": "raw (sensor_msgs/Image) or compressed (sensor_msgs/CompressedImage, JPEG or PNG, on the image "
+    "topic with /compressed behind it).",
+    "camera_info_file": "Calibration file of ROS's camera_calibration (YAML), in place of the topic; empty: the topic.",
+    "rectify": "Take the lens distortion that camera_info describes out of the image first; then all that is published "
+    "belongs to the rectified image.",
+    "image_rotation": "Degrees clockwise that make the image upright, for a camera that is mounted turned: 0, 90, 180 "
+    "or 270. What is published stays as the camera sees it.",
+    "max_rate": "Images per second at most that are worked on, by their stamps; 0: as many as can be.",
+    "on_demand": "Work only while someone subscribes to a topic of the node. Otherwise the metric scale is also "
+    "followed while nobody does.",
     "max_age": "Seconds between the stamp of an image and the start of work on it, past which it is dropped; 0: never.",
     "inference_timeout": "Seconds without an answer after which the model counts as hung: the frame is given up, and a "
     "new engine takes over (docs/reliability.md); 0: never.",
@@ -106,6 +125,7 @@ class NodeSettings:
     output: OutputSettings = dataclasses.field(default_factory=OutputSettings)
     cloud: CloudSettings = dataclasses.field(default_factory=CloudSettings)
     scan: ScanSettings = dataclasses.field(default_factory=ScanSettings)
+    camera: CameraSettings = dataclasses.field(default_factory=CameraSettings)
     stream: StreamSettings = dataclasses.field(default_factory=StreamSettings)
 
     @classmethod
@@ -180,11 +200,9 @@ class NodeParameters:
         Raises:
             ConfigurationError: the values that the node was started with do not fit together.
             MissingTfError: they ask for TF, which is not installed.
+            CalibrationError: they name a calibration file that cannot be used.
         """
-        settings = NodeSettings.from_values(self._values())
-        if settings.scale.needs_tf:
-            require_tf()
-        return settings
+        return _checked(self._values())
 
     def _values(self) -> dict[str, Any]:
         return {name: self._node.get_parameter(name).value for name in PARAMETERS}
@@ -199,9 +217,8 @@ class NodeParameters:
                 reason=f"{', '.join(fixed)} cannot change while the node is configured; deactivate and clean up first",
             )
         try:
-            if NodeSettings.from_values(present | wanted).scale.needs_tf:
-                require_tf()
-        except (ConfigurationError, MissingTfError) as error:
+            _checked(present | wanted)
+        except MergeError as error:
             return SetParametersResult(successful=False, reason=str(error))
         except TypeError as error:  # rclpy checks types after this callback
             return SetParametersResult(successful=False, reason=f"wrong parameter type: {error}")
@@ -210,6 +227,16 @@ class NodeParameters:
     def _applied(self, parameters: list[Parameter]) -> None:
         if any(parameter.name in PARAMETERS for parameter in parameters):
             self._changed()
+
+
+def _checked(values: Mapping[str, Any]) -> NodeSettings:
+    """Settings whose values fit together, and for which all is there that they need."""
+    settings = NodeSettings.from_values(values)
+    if settings.scale.needs_tf:
+        require_tf()
+    if settings.camera.camera_info_file:
+        read_calibration(settings.camera.camera_info_file)
+    return settings
 
 
 def _declare(node: Node, name: str) -> None:

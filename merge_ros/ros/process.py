@@ -35,15 +35,20 @@ LARGEST_KEPT = 32 << 20  # bytes; larger blocks go back at once (glibc allows no
 
 
 def run_node(make_node: Callable[[], Node], arguments: Sequence[str] | None = None) -> int:
-    """Spin a node until a signal comes or its context is shut down; the process is to exit then.
+    """`run_nodes` with one node, which `make_node` makes."""
+    return run_nodes(lambda: [make_node()], arguments)
+
+
+def run_nodes(make_nodes: Callable[[], Sequence[Node]], arguments: Sequence[str] | None = None) -> int:
+    """Spin nodes in one executor until a signal comes or their context is shut down; the process is to exit then.
 
     Args:
-        make_node: makes the node, after rclpy is initialised. Its `destroy_node` lets go of all that it holds, in any
-            state.
+        make_nodes: makes the nodes, after rclpy is initialised. Their `destroy_node` lets go of all that they hold, in
+            any state.
         arguments: command line, `sys.argv` when None.
 
     Returns:
-        The exit status: 0, or 1 when the node could not be made from its parameters.
+        The exit status: 0, or 1 when the nodes could not be made from their parameters.
     """
     _keep_freed_memory()
     remove_abandoned_segments()
@@ -51,13 +56,14 @@ def run_node(make_node: Callable[[], Node], arguments: Sequence[str] | None = No
     interrupt = _InterruptOnce()
     for number in STOP_SIGNALS:
         signal.signal(number, interrupt)
-    node: Node | None = None
+    nodes: Sequence[Node] = ()
     executor: SingleThreadedExecutor | None = None
     try:
         rclpy.init(args=arguments)
-        node = make_node()
+        nodes = make_nodes()
         executor = SingleThreadedExecutor()
-        executor.add_node(node)
+        for node in nodes:
+            executor.add_node(node)
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
@@ -77,7 +83,7 @@ def run_node(make_node: Callable[[], Node], arguments: Sequence[str] | None = No
         interrupt.armed = False
         if executor is not None:
             executor.shutdown(timeout_sec=0)  # an interrupted callback will never report that it has finished
-        if node is not None:
+        for node in reversed(nodes):
             node.destroy_node()
         rclpy.try_shutdown()
         # Python puts the default handlers back before it is all gone, and a late signal would change the exit status.

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from merge_ros.errors import InputError
-from merge_ros.geometry.depth import UNKNOWN_COLOUR, clip_range, colourise
+from merge_ros.geometry.camera import Camera
+from merge_ros.geometry.depth import UNKNOWN_COLOUR, clip_range, colourise, resampled, to_millimetres
 
 depths = arrays(
     np.float32, array_shapes(min_dims=2, max_dims=2), elements=st.floats(0, 100, width=32) | st.just(np.nan)
@@ -52,3 +53,28 @@ def test_refuses_an_empty_range() -> None:
         clip_range(np.ones((2, 2), np.float32), 2.0, 2.0)
     with pytest.raises(InputError, match="near"):
         colourise(np.ones((2, 2), np.float32), 2.0, 1.0)
+
+
+def test_millimetres_round_and_have_zero_for_all_that_is_not_known() -> None:
+    depth = np.array([[1.2344, 0.0004, np.nan, np.inf, 65.535, 65.54, 0.0, -1.0]], np.float32)
+    millimetres = to_millimetres(depth)
+    assert millimetres.dtype == np.uint16
+    np.testing.assert_array_equal(millimetres, [[1234, 0, 0, 0, 65535, 0, 0, 0]])
+
+
+@pytest.mark.parametrize(("width", "height"), [(32, 24), (20, 17), (128, 96), (64, 12)])
+def test_a_resampled_pixel_is_the_one_on_its_ray(width: int, height: int) -> None:
+    """Each pixel of the new size holds a pixel of the old one, whose ray differs by half an old pixel at most."""
+    old = Camera(64, 48, 60.0, 61.0, 31.0, 22.0)
+    new = old.resized(width, height)
+    numbers = np.arange(64 * 48).reshape(48, 64)
+    taken = resampled(numbers, width, height)
+    assert taken.shape == (height, width)
+    off = np.abs(old.rays().reshape(-1, 3)[taken] - new.rays()).max(axis=(0, 1))
+    edge = 1 if max(width / 64, height / 48) > 1 else 0.5  # past the last pixel's centre there is none
+    assert off[0] <= edge / 60 + 1e-6 and off[1] <= edge / 61 + 1e-6
+
+
+def test_a_size_without_pixels_is_refused() -> None:
+    with pytest.raises(InputError, match="0x5"):
+        resampled(np.zeros((4, 4)), 0, 5)

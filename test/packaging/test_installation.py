@@ -25,6 +25,7 @@ EXECUTABLES = {
     "depth_node": "cv2",
     "exact_depth_node": "cv2",
     "goal_follower": "nav2_msgs",
+    "multi_camera_node": "cv2",
     "simulated_robot": "tf2_msgs",
     "view": "rerun",
 }

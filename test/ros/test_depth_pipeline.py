@@ -183,7 +183,7 @@ def test_status_and_diagnostics_count_every_kind_of_problem() -> None:
     for image, info in ((picture(), None), (bad, None), (picture(), info_of(64, 48)), (picture(), info_of())):
         if info is not None:
             pipeline.add_info(info)
-        counters.receive(image.width, image.height)
+        counters.receive(heard=True)
         _, report = run(pipeline, image)
         counters.close(report)
         health.frame_closed(report)
@@ -222,6 +222,17 @@ def test_diagnostics_tell_silence_failure_and_warnings_apart() -> None:
 
 def test_size_changes_are_counted() -> None:
     counters = FrameCounters()
-    for size in ((4, 3), (4, 3), (8, 6), (4, 3)):
-        counters.receive(*size)
-    assert counters.received == 4 and counters.size_changes == 2
+    for size in ((4, 3), (4, 3), None, (8, 6), (4, 3)):  # None: an image that could not be read
+        counters.receive(heard=True)
+        counters.close(FrameReport(HEADER, 0.0, size=size))
+    assert counters.received == 5 and counters.size_changes == 2
+
+
+def test_frames_that_nobody_hears_of_are_idle_and_no_alarm() -> None:
+    health = NodeHealth("/camera/image_raw", state="active", last_image=10.0)
+    health.counters.receive(heard=False)
+    status = health.diagnose("merge", 10.0, 1.0)
+    assert status.level == DiagnosticStatus.OK and "nobody listens" in status.message
+    assert {value.key: value.value for value in status.values}["frames_idle"] == "1"
+    health.counters.receive(heard=True)
+    assert "depth maps per second" in health.diagnose("merge", 11.0, 1.0).message

@@ -204,3 +204,28 @@ def environment_of_node(process: Any) -> dict[str, str]:
     pid = process.output.split("process started with pid [")[1].split("]")[0]
     entries = Path(f"/proc/{pid}/environ").read_text().split("\0")
     return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+
+
+def test_several_cameras_are_launched_in_one_process(
+    graph: Any,
+    ros2: Any,
+    camera_on: Any,
+    node_process: Any,
+    random_model: Path,
+    tmp_path: Path,
+    picture: Image,
+    picture_info: CameraInfo,
+) -> None:
+    command = [ROS2, "launch", "merge_ros", "multi_camera.launch.py", "cameras:=left right", "namespace:=robot"]
+    command += ["backend:=torch", f"model:={random_model}", "image:=rgb"]
+    process = node_process(command, tmp_path / "launch.txt", environment(graph, tmp_path))
+    try:
+        process.wait_for_output("listening to /robot/right/rgb")
+        assert "listening to /robot/left/rgb" in process.output
+        for name in ("left", "right"):
+            assert "active [3]" in ros2("lifecycle", "get", f"/robot/{name}/merge", *DIRECT)
+        with camera_on("/robot/left/rgb", "/robot/left/camera_info", picture, picture_info):
+            assert "error_code: 5" in echo(ros2, "/robot/left/merge/status", STATUS)
+        ctrl_c(process)
+    finally:
+        process.kill()

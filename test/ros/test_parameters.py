@@ -33,7 +33,7 @@ NUMBERS = [name for name in PARAMETERS if not isinstance(default_value(name), (s
 
 def test_every_setting_is_a_parameter_and_every_parameter_is_described() -> None:
     assert set(DESCRIPTIONS) == set(PARAMETERS)
-    assert set(RANGES) == set(NUMBERS)
+    assert set(NUMBERS) <= set(RANGES)  # other nodes have numbers of their own
     assert set(CHOICES) <= set(PARAMETERS)
     fields = [
         f.name
