@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "generated": BASE,
     "generator": BASE | {"model", "runtime", "estimator", "generated"},
     "simulation": BASE,
-    "synthesis": BASE | {"scale"},
+    "synthesis": BASE | {"scale", "generated"},
     "evaluation": BASE
     | {"archive", "scale", "model", "runtime", "estimator", "normals_estimator", "simulation", "synthesis"},
     "training": BASE

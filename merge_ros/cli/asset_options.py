@@ -90,18 +90,24 @@ def _rule(arguments: argparse.Namespace) -> tuple[str, list[float]]:
     return defaults.size_rule, [defaults.metres]
 
 
-def add_asset_options(parser: argparse.ArgumentParser) -> None:
-    """Add the fields of `AssetSettings` as options, with its defaults."""
+def add_asset_options(parser: argparse.ArgumentParser, *, formats: bool = True) -> None:
+    """Add the fields of `AssetSettings` as options, with its defaults.
+
+    Args:
+        parser: of the verb.
+        formats: whether there is --format; the verb has its own --asset for that otherwise.
+    """
     defaults = AssetSettings()
     group = parser.add_argument_group("asset")
-    group.add_argument(
-        "--format",
-        nargs="+",
-        choices=ASSET_FORMATS,
-        default=list(defaults.formats),
-        metavar="FORMAT",
-        help=f"{', '.join(ASSET_FORMATS)} ({' '.join(defaults.formats)})",
-    )
+    if formats:
+        group.add_argument(
+            "--format",
+            nargs="+",
+            choices=ASSET_FORMATS,
+            default=list(defaults.formats),
+            metavar="FORMAT",
+            help=f"{', '.join(ASSET_FORMATS)} ({' '.join(defaults.formats)})",
+        )
     group.add_argument(
         "--part",
         choices=ASSET_PARTS,
@@ -135,7 +141,7 @@ def asset_settings(arguments: argparse.Namespace) -> AssetSettings:
     if arguments.part == "subject" and arguments.remove_ground:
         raise ConfigurationError("--remove-ground is for --part scene; a subject never has the floor")
     return AssetSettings(
-        formats=tuple(arguments.format),
+        formats=tuple(arguments.format if "format" in arguments else arguments.asset),
         part=arguments.part,
         remove_ground=arguments.remove_ground,
         triangles=arguments.triangles,

@@ -15,6 +15,7 @@ VERBS = (
     "depth",
     "generate",
     "asset",
+    "randomize",
     "evaluate",
     "verify",
     "export",

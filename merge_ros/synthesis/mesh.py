@@ -14,8 +14,9 @@ from merge_ros.synthesis.perspective import project, split_bent_edges
 from merge_ros.synthesis.surface import Surface
 
 MARGIN = 2  # pixels of the picture kept around what the texture needs
-SPLIT_RESERVE = 0.75  # of the budget for the simplified mesh at first; splitting edges then adds triangles
-ROUNDS = 6
+# What is tried until the mesh fits its budget: whether borders stay as they are, and the share of the budget that the
+# simplified mesh may take, before splitting edges adds triangles.
+ATTEMPTS = ((True, 0.9), (True, 0.6), (True, 0.3), (False, 0.8), (False, 0.5), (False, 0.2))
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,13 @@ def textured_mesh(surface: Surface, pose: NDArray[np.float64], *, triangles: int
     index = np.full(surface.depth.size, -1)
     index[surface.used.ravel()] = np.arange(np.count_nonzero(surface.used))
     points, faces = surface.points[surface.used], index[surface.triangles]
-    budget = triangles * SPLIT_RESERVE
-    for _ in range(ROUNDS):
-        fewer_points, fewer_faces = simplify(points, faces, int(budget))
+    for keep_border, share in ATTEMPTS:
+        fewer_points, fewer_faces = simplify(points, faces, int(triangles * share), keep_border)
+        if len(fewer_faces) > triangles:
+            continue
         split_points, split_faces = split_bent_edges(fewer_points, fewer_faces, camera)
         if len(split_faces) <= triangles:
             break
-        budget *= 0.9 * triangles / len(split_faces)
     else:
         split_points, split_faces = fewer_points, fewer_faces  # a budget so small that only straightness can give way
     texture, window = texture_of(surface, texture_side)
@@ -77,14 +78,16 @@ def textured_mesh(surface: Surface, pose: NDArray[np.float64], *, triangles: int
 
 
 def simplify(
-    points: NDArray[np.float64], faces: NDArray[np.int64], triangles: int
+    points: NDArray[np.float64], faces: NDArray[np.int64], triangles: int, keep_border: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Fewer triangles by edge collapses with the least quadric error (Garland and Heckbert 1997), borders kept.
+    """Fewer triangles by edge collapses with the least quadric error (Garland and Heckbert 1997).
 
     Args:
         points: [n, 3].
         faces: [m, 3].
-        triangles: wanted, at most; what has no more stays as it is.
+        triangles: wanted; what has no more stays as it is.
+        keep_border: vertices on borders stay, even if more triangles are left then. Otherwise outlines fray, for
+            moving a border within its plane costs nothing.
 
     Raises:
         MissingDependencyError: fast-simplification is not installed.
@@ -98,7 +101,10 @@ def simplify(
     # Its error thresholds are absolute: like sizes give like meshes.
     centre, size = points.mean(0), np.ptp(points, axis=0).max()
     fewer_points, fewer_faces = fast_simplification.simplify(
-        ((points - centre) / size).astype(np.float32), faces.astype(np.int32), target_count=max(triangles, 4)
+        ((points - centre) / size).astype(np.float32),
+        faces.astype(np.int32),
+        target_count=max(triangles, 4),
+        preserve_border=keep_border,
     )
     return fewer_points.astype(np.float64) * size + centre, fewer_faces.astype(np.int64)
 
@@ -138,7 +144,7 @@ def texture_of(surface: Surface, longest_side: int) -> tuple[NDArray[np.uint8], 
     half = stride // 2
     for down in range(-half, half + 1):
         for right in range(-half, half + 1):
-            shown[np.clip(rows + down, 0, shown.shape[0] - 1), np.clip(columns + right, 0, shown.shape[1] - 1)] = True
+            shown[np.clip(rows + down, 0, len(rgb) - 1), np.clip(columns + right, 0, rgb.shape[1] - 1)] = True
     rows, columns = np.flatnonzero(shown.any(1)), np.flatnonzero(shown.any(0))
     left, top = max(columns[0] - MARGIN, 0), max(rows[0] - MARGIN, 0)
     right, bottom = min(columns[-1] + MARGIN + 1, rgb.shape[1]), min(rows[-1] + MARGIN + 1, rgb.shape[0])
