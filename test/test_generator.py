@@ -102,6 +102,24 @@ def test_images_are_those_of_the_plain_pipeline(
     assert np.array_equal(unplugged.picture(expected), np.asarray(picture))
 
 
+def test_the_official_form(reference_base: Path, tmp_path: Path) -> None:
+    """A backbone that predicts noise and a learned sigma, f = 8, converters of many steps, as MERGE-B has them."""
+    from merge_ros.training.architecture import TinyArchitecture, build_text_encoder, build_tokenizer
+
+    folder = Path(shutil.copytree(reference_base, tmp_path / "model"))
+    torch.manual_seed(0)
+    shape = TinyArchitecture(text_width=24, text_layers=1, vocabulary=96, prompt_tokens=12)
+    build_text_encoder(shape).save_pretrained(folder / "text_encoder")
+    build_tokenizer(shape, [PROMPT]).save_pretrained(folder / "tokenizer")
+    request = GenerationRequest(PROMPT, seed=3, width=48, height=32, steps=3, guidance=4.0, depth=True)
+    generator = ImageGenerator(GeneratorSettings(model=str(folder)))
+    assert generator.grid == 16
+    (image,) = generator(request)
+    assert np.array_equal(image.rgb, np.asarray(plain(plain_pipeline(folder), request, "pil")[0]))
+    assert image.depth is not None
+    assert image.depth.std() > 0
+
+
 def test_weights_shared_with_depth_give_the_same_images(random_image_model: Path) -> None:
     request = GenerationRequest(PROMPT, seed=3, width=48, height=32, steps=3)
     pipeline = plain_pipeline(random_image_model)
