@@ -20,7 +20,8 @@ import numpy as np
 import torch
 
 from merge_ros.config import EstimatorSettings
-from merge_ros.training.ablation import CELLS, Budget, Laboratory
+from merge_ros.training.ablation import Budget, Laboratory
+from merge_ros.training.ablation_cells import CELLS
 from merge_ros.training.compute import LOG_FORMAT
 from merge_ros.training.data import pack
 

@@ -20,7 +20,7 @@ from torch import nn
 
 from merge_ros.errors import ConfigurationError
 from merge_ros.model.conditioning import Conditioning
-from merge_ros.training.ablation import BASE, CELLS, Cell, Skip, build, plan, steps_of
+from merge_ros.training.ablation_cells import BASE, CELLS, Cell, Skip, build, plan, steps_of
 from merge_ros.training.architecture import TinyArchitecture, build_transformer
 
 SHAPE = TinyArchitecture(width=32, heads=2, layers=8, patch_size=2, sample_size=16, text_width=16)
