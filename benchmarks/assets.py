@@ -73,7 +73,7 @@ def main() -> None:
                 print(f"  {figure:32s} median {np.median(values):10.4g}   {min(values):10.4g} to {max(values):10.4g}")
     if arguments.sheet:
         sheet = np.concatenate([np.concatenate(shown, 1) for shown in pictures])
-        cv2.imwrite(str(arguments.sheet), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+        cv2.imwrite(str(arguments.sheet), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
 
 
 def _view(seed: int, kind: str) -> list[Frame]:
