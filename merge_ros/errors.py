@@ -45,6 +45,14 @@ class InferenceTimeout(BackendError):
     """The model has not answered in time."""
 
 
+class BusyError(MergeError):
+    """Too many requests wait already."""
+
+
+class RefusedError(MergeError):
+    """A request that the present mode does not allow."""
+
+
 class MissingDependencyError(MergeError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
 

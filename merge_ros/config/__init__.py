@@ -10,6 +10,7 @@ from merge_ros.config.allowed import (
     DEPTH_ENCODINGS,
     FARTHEST,
     IMAGE_TRANSPORTS,
+    MODE_POLICIES,
     OFFLOADS,
     PRECISIONS,
     QUANTIZATIONS,
@@ -48,6 +49,9 @@ from merge_ros.config.generator import (
     GenerationRequest,
     GeneratorSettings,
 )
+from merge_ros.config.image_server import (
+    ImageServerSettings,
+)
 from merge_ros.config.official import (
     OFFICIAL_MODELS,
     OfficialModel,
@@ -84,6 +88,7 @@ __all__ = [
     "MAX_GUIDANCE",
     "MAX_SEED",
     "MIN_STEPS",
+    "MODE_POLICIES",
     "NORMALS_TASK",
     "OFFICIAL_MODELS",
     "OFFLOADS",
@@ -102,6 +107,7 @@ __all__ = [
     "EstimatorSettings",
     "GenerationRequest",
     "GeneratorSettings",
+    "ImageServerSettings",
     "OfficialModel",
     "OutputSettings",
     "ScaleSettings",

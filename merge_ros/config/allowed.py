@@ -18,6 +18,7 @@ REFERENCE_CAMERAS = ("same", "own")
 IMAGE_TRANSPORTS = ("raw", "compressed")
 DEPTH_ENCODINGS = ("32FC1", "16UC1")
 FARTHEST = ("surface", "unknown", "open")
+MODE_POLICIES = ("interleave", "pause", "refuse")
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "backend": BACKENDS,
@@ -32,6 +33,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "image_transport": IMAGE_TRANSPORTS,
     "depth_encoding": DEPTH_ENCODINGS,
     "farthest": FARTHEST,
+    "mode_policy": MODE_POLICIES,
 }
 # Lowest and highest allowed value of every number, both included.
 RANGES: dict[str, tuple[float, float]] = {
@@ -75,6 +77,12 @@ RANGES: dict[str, tuple[float, float]] = {
     "max_count": (1, 10_000),
     "max_prompt": (1, 100_000),
     "inference_timeout": (0.0, 3600.0),
+    "generate_queue": (0, 1000),
+    "generate_max_side": (16, 8192),
+    "generate_max_steps": (2, 1000),
+    "generate_max_count": (1, 10_000),
+    "generate_max_prompt": (1, 100_000),
+    "generate_min_free": (0, 10_000_000),
 }
 
 

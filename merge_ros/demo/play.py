@@ -14,7 +14,6 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import rclpy
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -25,6 +24,7 @@ from merge_ros.demo.bag import BUNDLED_RECORDING, FRAME_ID, IMAGE, INFO, TRUE_DE
 from merge_ros.demo.events import emit
 from merge_ros.demo.interrupt import init_ros
 from merge_ros.errors import MergeError
+from merge_ros.ros.camera_info import info_from_camera
 from merge_ros.ros.conversions import array_to_image
 
 LAST_WORDS = 0.5  # seconds that the publishers outlive the last frame, for reliable delivery
@@ -66,15 +66,9 @@ class Player(Node):
 
     def _publish(self, frame: RecordedFrame) -> None:
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=FRAME_ID)
-        camera = frame.camera
-        info = CameraInfo(header=header, width=camera.width, height=camera.height, distortion_model="plumb_bob")
-        info.d = [0.0] * 5
-        info.k = camera.matrix.ravel()
-        info.r = np.eye(3).ravel()
-        info.p = np.column_stack([camera.matrix, np.zeros(3)]).ravel()
         # The truth and the info first: whoever gets the image then has both.
         self._depth.publish(array_to_image(frame.depth_mm, "16UC1", header))
-        self._info.publish(info)
+        self._info.publish(info_from_camera(frame.camera, header))
         self._image.publish(array_to_image(frame.rgb, "rgb8", header))
 
 

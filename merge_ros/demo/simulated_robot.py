@@ -29,9 +29,9 @@ from std_msgs.msg import Bool, Header
 from merge_ros.demo.coded_depth import depth_to_picture
 from merge_ros.demo.lock_step import LockStep
 from merge_ros.demo.ros_packages import ros_module
-from merge_ros.geometry.camera import Camera
 from merge_ros.geometry.rotation import quaternion
 from merge_ros.msg import DepthStatus
+from merge_ros.ros.camera_info import info_from_camera
 from merge_ros.ros.conversions import array_to_image, stamp_nanoseconds
 from merge_ros.ros.process import run_node
 from merge_ros.simulation.errand import start_in_room
@@ -164,7 +164,7 @@ class SimulatedRobotNode(Node):
     def _shoot(self, stamp: Time) -> None:
         frame = self._robot.look()
         header = Header(stamp=stamp, frame_id=OPTICAL)
-        self._info.publish(_info(frame.camera, header))
+        self._info.publish(info_from_camera(frame.camera, header))
         self._image.publish(array_to_image(frame.rgb, "rgb8", header))
         if self._depth.get_subscription_count():
             self._depth.publish(array_to_image(frame.depth, "32FC1", header))
@@ -183,14 +183,6 @@ class SimulatedRobotNode(Node):
         place.x, place.y, place.z = (float(value) for value in pose[:3, 3])
         turned.x, turned.y, turned.z, turned.w = quaternion(pose[:3, :3])
         self._tf_static.publish(self._message(transforms=[transform]))
-
-
-def _info(camera: Camera, header: Header) -> CameraInfo:
-    k = [float(value) for value in camera.matrix.ravel()]
-    info = CameraInfo(header=header, width=camera.width, height=camera.height, distortion_model="plumb_bob", k=k)
-    info.d, info.r = [0.0] * 5, [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
-    info.p = [*k[:3], 0.0, *k[3:6], 0.0, *k[6:], 0.0]
-    return info
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

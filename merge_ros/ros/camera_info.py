@@ -163,6 +163,15 @@ def resized_info(info: CameraInfo, width: int, height: int) -> CameraInfo:
     return resized
 
 
+def info_from_camera(camera: Camera, header: Header) -> CameraInfo:
+    """The info of an undistorted, rectified camera."""
+    k = [float(value) for value in camera.matrix.ravel()]
+    info = CameraInfo(header=header, width=camera.width, height=camera.height, distortion_model="plumb_bob", k=k)
+    info.d, info.r = [0.0] * 5, [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    info.p = [*k[:3], 0.0, *k[3:6], 0.0, *k[6:], 0.0]
+    return info
+
+
 def distortion_warning(info: CameraInfo, image_topic: str) -> str:
     """What to tell the user about lens distortion; "" when there is none, or when the image is free of it.
 

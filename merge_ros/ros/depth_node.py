@@ -23,7 +23,9 @@ from merge_ros.ros.conversions import stamp_nanoseconds
 from merge_ros.ros.depth_pipeline import CameraImage, DepthPipeline
 from merge_ros.ros.diagnostics import NodeHealth
 from merge_ros.ros.frame_report import FrameCounters, FrameEnded, FrameReport, status_message
+from merge_ros.ros.image_server import ImageServer
 from merge_ros.ros.lifecycle import explained, refuse_impossible_transitions
+from merge_ros.ros.mode import ModeSwitch
 from merge_ros.ros.namesakes import Namesakes
 from merge_ros.ros.newest_frame import NewestFrameWorker
 from merge_ros.ros.outputs import DepthOutputs
@@ -79,6 +81,8 @@ class DepthNode(LifecycleNode):
         self._diagnosed = time.monotonic()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_service(Trigger, "~/calibrate", self._calibrate)
+        self._mode = ModeSwitch()
+        self._images = ImageServer(self, self._mode, self._present_estimator, self._settings.settings)
         self._given_up = self.create_guard_condition(self._leave)
         # On a steady clock, to speak also while simulated time stands still.
         self.create_timer(DIAGNOSTICS_PERIOD, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -97,6 +101,7 @@ class DepthNode(LifecycleNode):
         except Exception:
             estimator.close()
             raise
+        self._mode.policy = settings.images.mode_policy
         self._health.counters = FrameCounters()
         self._health.model = estimator.description
         self._health.state = "inactive"
@@ -155,6 +160,7 @@ class DepthNode(LifecycleNode):
     def release(self) -> None:
         """Stop, and let go of the model. In any state; a second call changes nothing."""
         self._stop()
+        self._images.release()
         if self._configured is not None:
             self._configured.outputs.destroy()
             self._configured.estimator.close()
@@ -176,6 +182,7 @@ class DepthNode(LifecycleNode):
         if self._configured is not None:
             self._configured.estimator.hurry(PATIENCE_AT_CLOSE)
         self.release()
+        self._images.destroy()
         super().destroy_node()
 
     def _stop(self) -> None:
@@ -263,7 +270,10 @@ class DepthNode(LifecycleNode):
         report.started()
         age = (self.get_clock().now().nanoseconds - stamp_nanoseconds(header.stamp)) * 1e-9
         try:
-            result = pipeline(frame.image, age, report)
+            if reason := self._mode.no_depth_because():
+                raise report.end(DepthStatus.DEPTH_PAUSED, reason)
+            with self._mode.frame():
+                result = pipeline(frame.image, age, report)
             with report.stage("publish", DepthStatus.PUBLISHING_FAILED):
                 outputs.publish(result, header, pipeline.settings)
         except FrameEnded:
@@ -292,7 +302,12 @@ class DepthNode(LifecycleNode):
         self._health.frame_closed(report)
         if self._configured is not None and self.context.ok():
             _, pipeline, outputs = self._configured
-            outputs.publish_status(status_message(report, self._health.counters, pipeline.settings.scale.source))
+            source = pipeline.settings.scale.source
+            outputs.publish_status(status_message(report, self._health.counters, source, self._mode.doing))
+
+    def _present_estimator(self) -> DepthEstimator | None:
+        estimator = self._configured.estimator.present if self._configured is not None else None
+        return estimator if isinstance(estimator, DepthEstimator) else None
 
     def _report_error(self, error: Exception) -> None:
         if self.context.ok():  # after a signal nothing can be published any more, and nobody needs to know
@@ -307,6 +322,7 @@ class DepthNode(LifecycleNode):
     def _change_settings(self) -> None:
         if self._configured is not None:
             settings = self._settings.settings()
+            self._mode.policy = settings.images.mode_policy
             self._configured.estimator.limit = settings.stream.inference_timeout
             pipeline = self._configured.pipeline
             before = pipeline.settings.camera.source

@@ -26,11 +26,12 @@ CODE_NAMES: dict[int, str] = {
     DepthStatus.STALE_FRAME: "stale_frame",
     DepthStatus.NO_METRIC_SCALE: "no_metric_scale",
     DepthStatus.INFERENCE_FAILED: "inference_failed",
+    DepthStatus.DEPTH_PAUSED: "depth_paused",
     DepthStatus.INFERENCE_TIMEOUT: "inference_timeout",
     DepthStatus.PUBLISHING_FAILED: "publishing_failed",
     DepthStatus.RATE_LIMITED: "rate_limited",
 }
-DROPPED = (DepthStatus.STALE_FRAME, DepthStatus.RATE_LIMITED)
+DROPPED = (DepthStatus.STALE_FRAME, DepthStatus.RATE_LIMITED, DepthStatus.DEPTH_PAUSED)
 INVALID = (DepthStatus.INVALID_IMAGE, DepthStatus.INVALID_CAMERA_INFO, DepthStatus.MISSING_CAMERA_INFO)
 
 
@@ -155,9 +156,9 @@ def scale_values(estimate: ScaleEstimate | None) -> dict[str, Any]:
     return values
 
 
-def status_message(report: FrameReport, counters: FrameCounters, scale_source: str) -> DepthStatus:
+def status_message(report: FrameReport, counters: FrameCounters, scale_source: str, mode: str) -> DepthStatus:
     """The message for ~/status."""
-    status = DepthStatus(header=report.header, scale_source=scale_source)
+    status = DepthStatus(header=report.header, scale_source=scale_source, mode=mode)
     for name, value in scale_values(report.scale).items():
         setattr(status, name, value)
     for stage in STAGES:

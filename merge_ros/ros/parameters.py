@@ -18,6 +18,7 @@ from merge_ros.config import (
     CameraSettings,
     CloudSettings,
     EstimatorSettings,
+    ImageServerSettings,
     OutputSettings,
     ScaleSettings,
     ScanSettings,
@@ -106,6 +107,16 @@ DESCRIPTIONS = {
     "max_rate": "Images per second at most that are worked on, by their stamps; 0: as many as can be.",
     "on_demand": "Work only while someone subscribes to a topic of the node. Otherwise the metric scale is also "
     "followed while nobody does.",
+    "mode_policy": "What becomes of depth in mode depth while an image is made: interleave (camera frames are worked "
+    "on between denoising steps), pause (they are dropped and counted), or refuse (the request is).",
+    "asset_directory": "Absolute folder below which requests for images may write; empty: they may not.",
+    "generate_queue": "Requests for images that may wait while another is worked on; one more is refused.",
+    "generate_max_side": "Largest width and height of an image, in pixels.",
+    "generate_max_steps": "Most denoising steps of a request.",
+    "generate_max_count": "Most images of a request.",
+    "generate_max_prompt": "Most characters of a prompt.",
+    "generate_keep_text_encoder": "Keep the text encoder in memory between requests.",
+    "generate_min_free": "Megabytes that must be free in asset_directory before anything is made to be written.",
     "max_age": "Seconds between the stamp of an image and the start of work on it, past which it is dropped; 0: never.",
     "inference_timeout": "Seconds without an answer after which the model counts as hung: the frame is given up, and a "
     "new engine takes over (docs/reliability.md); 0: never.",
@@ -127,6 +138,7 @@ class NodeSettings:
     scan: ScanSettings = dataclasses.field(default_factory=ScanSettings)
     camera: CameraSettings = dataclasses.field(default_factory=CameraSettings)
     stream: StreamSettings = dataclasses.field(default_factory=StreamSettings)
+    images: ImageServerSettings = dataclasses.field(default_factory=ImageServerSettings)
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> NodeSettings:

@@ -164,6 +164,12 @@ class WatchedEstimator:
         self._hung = 0
         return depth
 
+    @property
+    def present(self) -> Estimator | None:
+        """The estimator that answers now; None when it hangs, could not be loaded, or was closed."""
+        engine = self._engine
+        return engine.loaded.result() if engine is not None and engine.loaded.done() and not engine.hangs else None
+
     def hurry(self, seconds: float) -> None:
         """The process is to end: wait for this long at most, now and from now on. From any thread."""
         self._end = time.monotonic() + seconds
