@@ -187,7 +187,7 @@ def test_status_and_diagnostics_count_every_kind_of_problem() -> None:
         _, report = run(pipeline, image)
         counters.close(report)
         health.frame_closed(report)
-    status = status_message(report, counters, "fixed")
+    status = status_message(report, counters, "fixed", "both")
     assert (status.frames_received, status.frames_processed, status.frames_invalid) == (4, 3, 1)
     assert status.header == HEADER and status.metric and (status.scale, status.shift) == (4, 1)
 
