@@ -117,6 +117,9 @@ def test_what_the_model_depends_on_is_refused_while_configured(node: Any) -> Non
         "device": "cuda",
         "precision": "bf16",
         "torch_mode": "eager",
+        "offload": "sequential",
+        "quantization": "fp8",
+        "task": "normals",
     }
     numbers = {"steps": 2, "processing_pixels": 9, "threads": 1}
     assert set(others | numbers) == set(FIXED)
