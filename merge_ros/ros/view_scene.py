@@ -21,7 +21,7 @@ APPLICATION = "merge_ros"
 TIMELINE = "time"  # since the first message, by stamps: a simulation's clock begins anywhere
 MEMORY = "512MB"  # that the server keeps for pages that are opened later
 JPEG_QUALITY = 80
-FAR = 8.0  # metres at the end of the depth colours
+FAR = 6.0  # metres at the end of the depth colours
 PLOTTED = 30.0  # seconds that the plots show
 # Behind the camera, above and to the right of it, looking at what is 2.5 m before it; x right, y down, z forward.
 EYE, LOOK_AT, UP = (0.9, -1.3, -1.6), (0.0, 0.2, 2.5), (0.0, -1.0, 0.0)

@@ -17,7 +17,7 @@ from merge_ros.simulation.scene import Scene
 from merge_ros.simulation.views import render_frame
 
 FEELERS = 24  # directions in which the robot notices that it touches something
-FEELER_HEIGHTS = (0.03, 0.12, 0.25, 0.4)  # metres over the floor; as high as the robot is
+FEELER_HEIGHTS = 4  # evenly from what it drives over to its top
 AHEAD_TRIED = 16  # headings tried at the start
 
 
@@ -27,6 +27,8 @@ class RobotSettings:
 
     Args:
         radius: of its round footprint in metres.
+        height: of its body in metres.
+        ground_clearance: metres; it drives over what is lower.
         max_speed: metres per second, forwards and backwards.
         max_turn: radians per second.
         size: (width, height) of the image in pixels.
@@ -40,6 +42,8 @@ class RobotSettings:
     """
 
     radius: float = 0.2
+    height: float = 0.4
+    ground_clearance: float = 0.08
     max_speed: float = 0.6
     max_turn: float = 1.5
     size: tuple[int, int] = (256, 192)
@@ -56,6 +60,11 @@ class RobotSettings:
             raise ConfigurationError(
                 f"fov={self.fov} must lie in (0, 180), camera_pitch={self.camera_pitch} in (-80, 80) degrees, "
                 f"and size={self.size} be at least 16 pixels each"
+            )
+        if not 0 <= self.ground_clearance < self.height:
+            raise ConfigurationError(
+                f"ground_clearance={self.ground_clearance} m must lie between 0 and the robot's height of "
+                f"{self.height} m"
             )
         if not 0 <= self.camera_ahead <= self.radius:
             raise ConfigurationError(
@@ -162,8 +171,9 @@ class SimulatedRobot:
 
     def gap(self, pose: Pose) -> float:
         """Metres from the robot's body at a pose to the nearest thing, by its feelers; negative when it touches."""
+        heights = np.linspace(self.settings.ground_clearance, self.settings.height, FEELER_HEIGHTS)
         nearest = min(
-            float(self._renderer.distances((pose.x, pose.y, height), self._feelers).min()) for height in FEELER_HEIGHTS
+            float(self._renderer.distances((pose.x, pose.y, height), self._feelers).min()) for height in heights
         )
         return nearest - self.settings.radius
 

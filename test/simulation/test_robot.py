@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -64,6 +65,20 @@ def test_a_wall_stops_it_and_it_can_leave_again() -> None:
         assert not robot.touching and robot.velocity[0] == -0.5
 
 
+def test_it_drives_over_what_is_low_and_under_what_is_high() -> None:
+    low = Part("box", (0.1, 3, SETTINGS.ground_clearance / 2 - 0.005), (0.5, 0, SETTINGS.ground_clearance / 2 - 0.005))
+    high = Part("box", (0.1, 3, 0.1), (0.8, 0, SETTINGS.height + 0.11))
+    scene = dataclasses.replace(hall(), parts=(*hall().parts, low, high))
+    try:
+        robot = SimulatedRobot(scene, SETTINGS, Pose(0.0, 0.0, 0.0))
+    except MissingDependencyError as error:
+        pytest.skip(str(error))
+    with robot:
+        for _ in range(30):
+            robot.move(0.5, 0.0, 0.1)
+        assert robot.pose.x == pytest.approx(1.5) and not robot.touching
+
+
 def test_it_drives_no_faster_than_it_can() -> None:
     with robot_at(Pose(0.0, 0.0, 0.0)) as robot:
         robot.move(9.0, -9.0, 0.1)
@@ -95,6 +110,8 @@ def test_what_cannot_be_is_refused() -> None:
         robot_at(Pose(WALL, 0.0, 0.0))
     with pytest.raises(ConfigurationError, match="radius=0"):
         RobotSettings(radius=0)
+    with pytest.raises(ConfigurationError, match="ground_clearance"):
+        RobotSettings(ground_clearance=0.5)
     with pytest.raises(ConfigurationError, match="camera_ahead"):
         RobotSettings(camera_ahead=1.0)
     with robot_at(Pose(0.0, 0.0, 0.0)) as robot, pytest.raises(InputError, match="finite"):
