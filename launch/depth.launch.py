@@ -25,6 +25,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from merge_ros.config import CHOICES
 from merge_ros.ros.parameters import DESCRIPTIONS, default_value
+from merge_ros.ros.view_options import WEB_PORT
 
 # Beside this file, in an installation as in the source tree: found without any environment variable.
 CONFIG = Path(__file__).resolve().parents[1] / "config"
@@ -83,6 +84,11 @@ def generate_launch_description() -> LaunchDescription:
             choices=["true", "false"],
         ),
         DeclareLaunchArgument(
+            "view_port",
+            default_value=str(WEB_PORT),
+            description="Port of the viewer's web page, where there is no display; data comes through the next one.",
+        ),
+        DeclareLaunchArgument(
             "log_level",
             default_value="info",
             description="Least severity of the node's log.",
@@ -128,6 +134,7 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         shown = {"--node": value("name"), "--image": value("image")}
         # Names as the node resolves them, which the viewer wants in full.
         words = [word for option, name in shown.items() for word in (option, posixpath.join(namespace, name))]
+        words += ["--port", value("view_port")]
         entities.append(Node(package="merge_ros", executable="view", arguments=words, output="both"))
     return entities
 

@@ -104,7 +104,7 @@ def test_every_argument_is_described(ros2: Any) -> None:
     for argument in (
         *("image", "camera_info", "params_file", "name", "namespace", "use_sim_time", "autostart", "log_level"),
         *("model", "backend", "device", "precision", "scale_source", "camera_height", "camera_pitch"),
-        *("scale", "shift", "fastdds_profile"),
+        *("scale", "shift", "fastdds_profile", "view", "view_port", "executable"),
     ):
         lines = shown.split(f"    '{argument}':\n")
         assert len(lines) == 2, argument
@@ -126,6 +126,17 @@ def test_plain_launch_brings_the_node_to_active_and_the_command_line_sees_it(
         ros2("param", "set", "/merge", "scale_source", "fixed", *DIRECT)
         assert "camera_optical" in echo(ros2, "/merge/depth", IMAGE, "--field", "header")
         assert "name='rgb'" in echo(ros2, "/merge/points", CLOUD, "--field", "fields")
+    ctrl_c(process)
+
+
+def test_the_viewer_is_started_with_the_names_of_the_node(launch: Launch, graph: Any) -> None:
+    pytest.importorskip("rerun", reason="the viewer needs the extra 'view'")
+    port = 30_000 + graph.domain * 2
+    process = launch(
+        view="true", view_port=port, autostart="false", namespace="robot", name="front", image="camera/image"
+    )
+    process.wait_for_output("listening to /robot/camera/image and /robot/front")
+    assert f"http://localhost:{port}" in process.output
     ctrl_c(process)
 
 
