@@ -13,7 +13,7 @@ ROS2_TOOLS ?= ../shared/ros2_tools
 ROS2_REAL ?= ../shared/ros2_real
 # Depth and room of `make nav-demo`.
 DEPTH ?= exact
-ROOM ?= 0
+ROOM ?= 1
 # What these wheels need from PyPI. ros2cli imports pkg_resources, which newer setuptools no longer has.
 ROS2_TOOLS_NEED := argcomplete importlib-metadata lark osrf-pycommon packaging psutil pyyaml ros-jazzy-ament-index-python \
 	ros-jazzy-lifecycle-msgs 'setuptools<80'

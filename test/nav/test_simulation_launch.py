@@ -114,6 +114,7 @@ def test_the_simulated_robot_drives_as_it_is_told_and_its_camera_shows_it(start:
     assert result["level_depths"][1] < result["level_depths"][0], "what is ahead came nearer"
 
 
+@pytest.mark.timeout(1800)  # the world is as slow as the machine
 def test_the_robot_drives_to_its_goal_under_nav2(ros2_real: Ros2Real, tmp_path: Path) -> None:
     """Round what stands in its way, by the true depth under a random affine change in every frame."""
     from merge_ros.demo.nav_drive import EXACT, SETTINGS, run_drive
