@@ -176,8 +176,9 @@ def _flux_depth_mode(network: MergeFlux, stored: dict[str, Tensor]) -> Tensor:
         stored["dense"],
         stored["timestep"],
         Conditioning(text, torch.ones(text.shape[:2]), pooled=stored["pooled"]),
-        image_ids=stored["img_ids"],
-        text_ids=stored["txt_ids"],
+        # An older form has a copy of the ids for every image, of which diffusers takes the first.
+        image_ids=stored["img_ids"].reshape(-1, *stored["img_ids"].shape[-2:])[0],
+        text_ids=stored["txt_ids"].reshape(-1, *stored["txt_ids"].shape[-2:])[0],
         guidance=_flux_guidance(network, stored),
     )
 

@@ -64,7 +64,8 @@ def to_authors_layout(folder: Path, out: Path) -> None:
     def rewrite(config: dict[str, Any], part: Path) -> dict[str, Any]:
         if converters_family(part) == FLUX:
             from_backbone = {key: frozen[key] for key in _FROM_FLUX_BACKBONE if key in frozen}
-            return config | {"_class_name": "xFluxTransformer2DModel"} | from_backbone
+            # num_layers: their class counts double blocks, of which converters have none.
+            return config | {"_class_name": "xFluxTransformer2DModel", "num_layers": 0} | from_backbone
         return config | _AUTHORS_PIXART
 
     _copy(folder, out, rewrite)

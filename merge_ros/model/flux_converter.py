@@ -34,7 +34,6 @@ class FluxConverter(ModelMixin, ConfigMixin):
         patch_size: of the backbone; 1 for FLUX, whose latents are packed 2x2 beforehand.
         in_channels: of a token: packed depth latent plus packed image latent, twice the backbone's.
         out_channels: of a token that is predicted; the backbone's.
-        num_layers: 0; the authors' class counts double blocks here, and converters have none.
         num_single_layers: number of converter blocks G, of each of the two sets.
         attention_head_dim, num_attention_heads: their product is the width, which must be the backbone's.
         axes_dims_rope: channels of a head that are rotated by index, row and column; the backbone's.
@@ -62,7 +61,6 @@ class FluxConverter(ModelMixin, ConfigMixin):
         patch_size: int = 1,
         in_channels: int = 128,
         out_channels: int = 64,
-        num_layers: int = 0,
         num_single_layers: int = 5,
         attention_head_dim: int = 128,
         num_attention_heads: int = 24,
@@ -76,10 +74,9 @@ class FluxConverter(ModelMixin, ConfigMixin):
         depth_guidance: float = 0.0,
     ) -> None:
         super().__init__()
-        if not merge_flux_transformer or num_layers:
+        if not merge_flux_transformer:
             raise ConfigurationError(
-                f"merge_flux_transformer={merge_flux_transformer} with num_layers={num_layers} describes a whole "
-                "transformer; converters have merge_flux_transformer=true and num_layers=0"
+                f"merge_flux_transformer={merge_flux_transformer} describes a whole transformer; converters have true"
             )
         if num_single_layers < 1:
             raise ConfigurationError(f"num_single_layers={num_single_layers} must be at least 1")

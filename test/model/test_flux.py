@@ -215,7 +215,6 @@ def test_more_converters_than_blocks_are_refused() -> None:
         ({"num_inference_steps": 0}, "at least 1"),
         ({"num_single_layers": 0}, "at least 1"),
         ({"merge_flux_transformer": False}, "whole transformer"),
-        ({"num_layers": 19}, "whole transformer"),
     ],
 )
 def test_settings_that_contradict(settings: dict[str, object], message: str) -> None:
