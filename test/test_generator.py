@@ -22,19 +22,20 @@ from merge_ros.errors import CheckpointError, GenerationCancelled, InputError
 from merge_ros.estimator import DepthEstimator
 from merge_ros.generator import GenerationStep, ImageGenerator
 from merge_ros.runtime.image_engine import ImageEngine
+from merge_ros.runtime.torch_device import DTYPES
 from merge_ros.runtime.torch_engine import TorchEngine
 
 PROMPT, NEGATIVE = "a Red crate on a grey floor", "a blue ball"
 TINY = Path(merge_ros.__file__).parent / "merge_tiny"
 
 
-def plain_pipeline(folder: Path) -> PixArtAlphaPipeline:
+def plain_pipeline(folder: Path, dtype: torch.dtype = torch.float32) -> PixArtAlphaPipeline:
     """diffusers' pipeline from the same files, without anything of merge_ros."""
     pipeline = PixArtAlphaPipeline(
         tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer"),
-        text_encoder=T5EncoderModel.from_pretrained(folder / "text_encoder", dtype=torch.float32).eval(),
-        vae=AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32).eval(),
-        transformer=PixArtTransformer2DModel.from_pretrained(folder / "transformer", torch_dtype=torch.float32).eval(),
+        text_encoder=T5EncoderModel.from_pretrained(folder / "text_encoder", dtype=dtype).eval(),
+        vae=AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=dtype).eval(),
+        transformer=PixArtTransformer2DModel.from_pretrained(folder / "transformer", torch_dtype=dtype).eval(),
         scheduler=DPMSolverMultistepScheduler.from_pretrained(folder / "scheduler"),
     )
     pipeline.set_progress_bar_config(disable=True)
@@ -348,6 +349,25 @@ def test_what_cannot_be_loaded(random_model: Path, random_image_model: Path, tmp
     (broken / "tokenizer" / "tokenizer.json").write_text("{")
     with pytest.raises(CheckpointError, match="tokenizer"):
         ImageGenerator(GeneratorSettings(model=str(broken)))
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_lower_precision_is_the_plain_pipelines_too(random_image_model: Path, precision: str) -> None:
+    request = GenerationRequest(PROMPT, NEGATIVE, seed=3, width=48, height=32, steps=3)
+    engine = ImageEngine(GeneratorSettings(model=str(random_image_model), precision=precision))
+    expected = plain(plain_pipeline(random_image_model, DTYPES[precision]), request, "latent")
+    assert expected.dtype == DTYPES[precision]
+    assert torch.equal(latent_of(engine, request), expected)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_takes_half_precision_and_gives_the_plain_pipelines_latents(random_image_model: Path) -> None:
+    request = GenerationRequest(PROMPT, NEGATIVE, seed=3, width=48, height=32, steps=3)
+    engine = ImageEngine(GeneratorSettings(model=str(random_image_model), device="cuda"))
+    assert engine.precision == "fp16"
+    expected = plain(plain_pipeline(random_image_model, torch.float16).to("cuda"), request, "latent")
+    assert torch.equal(latent_of(engine, request), expected)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
