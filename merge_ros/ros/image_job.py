@@ -32,8 +32,7 @@ from merge_ros.ros.image_order import ImageOrder
 from merge_ros.ros.mode import ModeSwitch
 from merge_ros.srv import Generate
 from merge_ros.synthesis.asset import build_asset
-from merge_ros.synthesis.metric import estimated_view
-from merge_ros.synthesis.provenance import Provenance
+from merge_ros.synthesis.from_text import generated_view
 from merge_ros.synthesis.view import View
 from merge_ros.synthesis.write import write_asset
 
@@ -116,19 +115,16 @@ def _finish(
     order: ImageOrder, index: int, image: GeneratedImage, generator: ImageGenerator, paths: list[str], told: _Told
 ) -> View | None:
     """Depth in metres where it is wanted, files and asset of one image."""
-    view = None
-    if order.scale is not None and image.depth is not None:
-        view = estimated_view(image.rgb, image.depth, order.scale)
+    about = generator.about()
+    view = provenance = None
+    if order.scale is not None:
+        view, provenance = generated_view(image, about, order.scale)
     if order.folder is None:
         return view
     name = order.names[index]
     if order.write_image:
-        paths += [str(path) for path in write_image(order.folder, name, image, generator.about()).values()]
-    if order.asset is not None and view is not None:
-        about = generator.about()
-        provenance = Provenance(
-            "text", image.request.prompt, image.request.seed, str(about["model"]), str(about["model_hash"])
-        )
+        paths += [str(path) for path in write_image(order.folder, name, image, about).values()]
+    if order.asset is not None and view is not None and provenance is not None:
 
         def at_stage(_: str) -> None:
             told.asset(index)

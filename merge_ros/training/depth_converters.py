@@ -38,6 +38,7 @@ SMALL_UNTIL = 0.75  # of the steps are taken at half resolution, where a step se
 SMALL_BATCH, BATCH = 64, 16  # per process
 PIXEL_LOSS_FROM = 0.1  # of the steps: first the latents, then also the decoded depth
 PIXEL_WEIGHT, OUTLINE_WEIGHT = 2.0, 0.5
+RANGE_WEIGHT = 0.5  # the two above do not care for scale and shift: without it the decoder leaves the range of depth
 
 
 def train(
@@ -99,7 +100,9 @@ def train(
             metres = true_metres(data, index, (decoded.shape[-2], decoded.shape[-1]))
             aligned = align(decoded, metres)
             figures |= {"abs_rel": abs_rel(aligned, metres), "outline": outline_error(aligned, metres)}
+            figures["range"] = functional.l1_loss(decoded, normalised_depth(data, index, metres.shape[-2:]))
             loss = latent_loss + PIXEL_WEIGHT * figures["abs_rel"] + OUTLINE_WEIGHT * figures["outline"]
+            loss = loss + RANGE_WEIGHT * figures["range"]
         run.update(loss, figures)
         if run.shows_pictures:
             shown = slice(0, 8)
@@ -134,9 +137,14 @@ def new_converter(backbone: PixArtTransformer2DModel, shape: TinyArchitecture) -
     return converter
 
 
+def normalised_depth(data: PackedData, index: NDArray[np.intp], size: tuple[int, ...]) -> Tensor:
+    """True depth of some frames in [-1, 1], averaged down to (height, width): [batch, height, width]."""
+    return functional.interpolate(data.depths(index)[:, :1], size, mode="area")[:, 0]
+
+
 def true_metres(data: PackedData, index: NDArray[np.intp], size: tuple[int, int]) -> Tensor:
     """True depth of some frames in metres, clipped at its quantiles: [batch, height, width]."""
-    relative = functional.interpolate(data.depths(index)[:, :1], size, mode="area")[:, 0] / 2 + 0.5
+    relative = normalised_depth(data, index, size) / 2 + 0.5
     ranges = data.ranges(index)
     near, far = ranges[:, :1, None], ranges[:, 1:, None]
     return near + relative * (far - near)

@@ -41,6 +41,7 @@ def save_converters(
     """Write depth_converters/, with the embedding of the empty prompt, so that depth needs no text encoder."""
     target = folder / "depth_converters"
     _half(converter).save_pretrained(target, safe_serialization=True)
+    _forget_place(target)
     # From the fp16 weights that ship, so that the stored embedding is the one the shipped encoder gives.
     save_empty_prompt(encode_prompt(tokenizer, _half(text_encoder).float(), ""), target)
 
@@ -48,9 +49,7 @@ def save_converters(
 def save_codec(codec: LightCodec, folder: Path) -> None:
     """Write a light codec."""
     _half(codec).save_pretrained(folder, safe_serialization=True)
-    config = json.loads((folder / "config.json").read_text())
-    config.pop("_name_or_path", None)  # a folder of this machine
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    _forget_place(folder)
 
 
 def take_codec(start: Path, out: Path) -> None:
@@ -64,6 +63,13 @@ def take_codec(start: Path, out: Path) -> None:
     for part in ("vae", LIGHT_CODEC):
         if (start / part).is_dir() and not (out / part).exists():
             shutil.copytree(start / part, out / part)
+
+
+def _forget_place(folder: Path) -> None:
+    """Take the folder of this machine that a part was once loaded from out of its config."""
+    config = json.loads((folder / "config.json").read_text())
+    config.pop("_name_or_path", None)
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 def _half(module: Any) -> Any:
