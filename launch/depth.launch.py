@@ -127,6 +127,8 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         remappings=[("image", value("image")), ("camera_info", value("camera_info"))],
         ros_arguments=["--log-level", f"{logger}:={value('log_level')}"],
         output="both",
+        # The node ends by itself, but on a busy machine not within launch's five seconds.
+        sigterm_timeout="20",
     )
     entities += _autostart(node)
     if value("view") == "true":
