@@ -103,12 +103,12 @@ class MultiCameraNode(Node):
 
 
 def _checked(names: list[str]) -> list[str]:
-    if not names or len(set(names)) < len(names):
-        raise ConfigurationError(f"cameras={names}: at least one camera is needed, and each name once")
+    if not names or not all(names) or len(set(names)) < len(names):
+        raise ConfigurationError(f"cameras={names}: at least one camera is needed, and each has a name of its own")
     for name in names:
         try:
             validate_namespace(f"/{name}")
-        except Exception as error:  # rclpy's InvalidNamespaceException, or ValueError for an empty name
+        except Exception as error:  # rclpy's InvalidNamespaceException
             raise ConfigurationError(f"cameras={names}: {name!r} cannot be a namespace: {error}") from error
     return names
 
