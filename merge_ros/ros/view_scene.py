@@ -56,7 +56,7 @@ class ViewScene:
         self._rerun: Any = rerun
         self._first: int | None = None
         self._state: int | None = None
-        self._problem = ""
+        self._problem: str | None = None  # nothing was said yet
         self._camera: Camera | None = None
         self._recording: Any = rerun.RecordingStream(APPLICATION)
         self._open(options, tell)
