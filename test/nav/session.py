@@ -28,7 +28,7 @@ FRAME, BASE, ODOM = "camera_optical", "base_link", "odom"
 COSTMAP = "local_costmap/local_costmap"
 PATIENCE = 120.0  # seconds; reached only when something is broken, however slow the machine
 # What the tests set of the node beside the camera's place; docs/navigation.md recommends it.
-CLOUD = {"cloud_range": 5.0, "cloud_open": True, "cloud_voxel": 0.02}
+CLOUD = {"cloud_range": 5.0, "cloud_open": True, "cloud_voxel": 0.02, "edge_filter": 0.1}
 
 
 class Session:
