@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import subprocess
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -46,27 +47,35 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-@pytest.fixture
-def small_files(tmp_path: Path) -> Iterator[Path]:
-    """A folder, in a process that may write files of 64 kB at most."""
+@contextmanager
+def small_files() -> Iterator[None]:
+    """This process may write files of 64 kB at most. Around one call only: pytest's own output is a file too."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 10, limits[1]))
-    yield tmp_path
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-@pytest.mark.parametrize("place", ["small_disk", "small_files"])
-def test_a_model_that_cannot_be_kept_is_an_error_with_the_place(
-    place: str,
-    random_model: Path,
-    writes: None,
-    monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
+def test_a_model_that_a_full_disk_cannot_keep_is_an_error_with_the_place(
+    small_disk: Path, random_model: Path, writes: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = request.getfixturevalue(place)
+    _cannot_be_kept_in(small_disk, random_model, monkeypatch, nullcontext())
+
+
+def test_a_model_that_is_too_large_a_file_is_an_error_with_the_place(
+    tmp_path: Path, random_model: Path, writes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _cannot_be_kept_in(tmp_path, random_model, monkeypatch, small_files())
+
+
+def _cannot_be_kept_in(
+    folder: Path, model: Path, monkeypatch: pytest.MonkeyPatch, limit: AbstractContextManager[None]
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
-    with pytest.raises(BackendError, match="XDG_CACHE_HOME") as raised:
-        exported_model(EstimatorSettings(model=str(random_model)))
+    with pytest.raises(BackendError, match="XDG_CACHE_HOME") as raised, limit:
+        exported_model(EstimatorSettings(model=str(model)))
     assert str(folder) in str(raised.value)
     assert not list(folder.rglob("*.onnx"))
 
