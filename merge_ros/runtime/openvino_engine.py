@@ -60,6 +60,7 @@ class OpenVinoEngine:
         )
         self._compiled: RecentShapes[Any] = RecentShapes()
         self._exported.check(self, precision, self.description)
+        self._compiled.clear()  # 80 to 150 MB each; the camera may well have another size than the check's picture
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `DepthEngine.__call__`."""

@@ -27,3 +27,7 @@ class RecentShapes(Generic[Prepared]):
             self._kept[shape] = prepare()
         self._kept.move_to_end(shape)
         return self._kept[shape]
+
+    def clear(self) -> None:
+        """Keep nothing."""
+        self._kept.clear()

@@ -16,6 +16,8 @@ def test_each_shape_is_prepared_once_while_it_is_recent() -> None:
     get(KEPT)  # width 1 was not used for longest
     assert get(0) == 0 and made == list(range(KEPT + 1))
     assert get(1) == 1 and made[-1] == 1
+    shapes.clear()
+    assert get(1) == 1 and made[-2:] == [1, 1]
 
 
 def test_what_cannot_be_prepared_is_tried_again() -> None:
