@@ -1,4 +1,4 @@
-"""`merge-ros asset`: a simulation asset from a picture, or from a picture with measured depth."""
+"""`merge-ros asset`: a simulation asset from a picture, from a picture with measured depth, or from a robot's view."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from merge_ros.cli.asset_options import add_asset_options, add_scale_options, asset_settings, scale_settings
-from merge_ros.cli.depth import read_rgb
-from merge_ros.cli.options import add_model_options, estimator_settings
-from merge_ros.config import AssetSettings, EstimatorSettings
+from merge_ros.cli.asset_options import add_asset_options, asset_settings
+from merge_ros.cli.asset_source import add_source_options, read_source, source_name
+from merge_ros.config import AssetSettings
 from merge_ros.errors import InputError
 from merge_ros.synthesis.asset import Asset, build_asset
-from merge_ros.synthesis.names import name_from, place_in
+from merge_ros.synthesis.names import place_in
 from merge_ros.synthesis.provenance import Provenance
-from merge_ros.synthesis.view import View
 from merge_ros.synthesis.write import METADATA, write_asset, write_into
 
 if TYPE_CHECKING:
@@ -33,6 +31,9 @@ Isaac Sim (USD) and whatever reads glTF or OBJ.
   --from-image PICTURE                  depth is estimated; metres come from --camera-height, --width or --height
   --from-rgbd PICTURE DEPTH CAMERA      depth is measured: 16-bit PNG in millimetres or .npy in metres, and a JSON
                                         object with width, height, fx, fy, cx, cy
+  --from-topic IMAGE                    the next image of a running robot, by its camera info; else as --from-image
+  --from-topic IMAGE DEPTH              with depth in metres of the same camera: of the depth node once it knows its
+                                        scale (/merge/depth), or of a depth camera registered to the image
 
 The result is OUT/NAME/, which appears whole or not at all, with metadata.json beside what --format asks for:
 
@@ -49,6 +50,8 @@ examples:
   merge-ros asset --from-image photo.jpg --format sdf mjcf usd glb --out assets/ --hfov 69 --camera-height 0.4
   merge-ros asset --from-image crate.jpg --format glb --out assets/ --part subject --height 0.35
   merge-ros asset --from-rgbd rgb.png depth.png camera.json --format mjcf --out assets/ --check
+  merge-ros asset --from-topic /camera/image_raw --camera-height 0.35 --format sdf --out worlds/ --name hall
+  merge-ros asset --from-topic /camera/image_raw /merge/depth --format sdf usd --out worlds/ --name hall
 """
 
 
@@ -61,13 +64,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--from-image", type=Path, metavar="PICTURE", help="any picture; its depth is estimated")
-    source.add_argument(
-        "--from-rgbd", type=Path, nargs=3, metavar=("PICTURE", "DEPTH", "CAMERA"), help="with measured depth"
-    )
+    add_source_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of all assets; made if missing")
-    parser.add_argument("--name", default="", help="letters, digits and underscores; default: from the file's name")
+    parser.add_argument("--name", default="", help="letters, digits and underscores; default: from the file or topic")
     parser.add_argument("--overwrite", action="store_true", help="replace an asset of that name")
     parser.add_argument(
         "--check",
@@ -76,24 +75,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "pip install 'merge_ros[sim]'",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    add_scale_options(parser)
     add_asset_options(parser)
-    add_model_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Make one asset."""
     settings = asset_settings(arguments)
-    picture: Path = arguments.from_image or arguments.from_rgbd[0]
-    name = arguments.name or name_from(picture.stem)
+    name = arguments.name or source_name(arguments)
     if place_in(arguments.out, name).exists() and not arguments.overwrite:
         raise InputError(f"{arguments.out / name} exists already; --overwrite replaces it, --name gives another")
     seconds: dict[str, float] = {}
     with tqdm(total=4 + len(settings.formats), unit="stage", disable=None) as bar:
         stages = _Stages(bar, seconds)
         stages("depth")
-        view, provenance = _source(arguments)
+        view, provenance = read_source(arguments)
         asset = build_asset(view, settings, stages)
         files = write_asset(asset, name, arguments.out, settings, provenance, stages, overwrite=arguments.overwrite)
         agreement = None
@@ -139,32 +135,6 @@ class _Stages:
             self._seconds[self._stage] = now - self._start
             self._bar.update()
         self._stage, self._start = "", now
-
-
-def _source(arguments: argparse.Namespace) -> tuple[View, Provenance]:
-    if arguments.from_rgbd:
-        from merge_ros.synthesis.write_rgbd import read_rgbd
-
-        return read_rgbd(*arguments.from_rgbd), Provenance("rgbd", files=tuple(p.name for p in arguments.from_rgbd))
-    return _view_of_picture(arguments)
-
-
-def _view_of_picture(arguments: argparse.Namespace) -> tuple[View, Provenance]:
-    """Estimate the depth of a picture and bring it to metres."""
-    from merge_ros.estimator import DepthEstimator
-    from merge_ros.runtime.export_cache import model_fingerprint
-    from merge_ros.synthesis.metric import estimated_view
-
-    scale = scale_settings(arguments)
-    model: EstimatorSettings = estimator_settings(arguments)
-    rgb = read_rgb(arguments.from_image)
-    estimator = DepthEstimator(model)
-    view = estimated_view(rgb, estimator(rgb), scale)
-    estimator.close()
-    provenance = Provenance(
-        "picture", model=model.model, fingerprint=model_fingerprint(model), files=(arguments.from_image.name,)
-    )
-    return view, provenance
 
 
 def _check(asset: Asset, settings: AssetSettings, provenance: Provenance) -> Agreement:

@@ -8,6 +8,8 @@ import math
 from merge_ros.config import ASSET_FORMATS, ASSET_PARTS, COLLISIONS, AssetScaleSettings, AssetSettings
 from merge_ros.errors import ConfigurationError
 
+LENGTHS = ("camera_height", "width", "height")  # each an option, one of which fixes the unit
+
 
 def add_scale_options(parser: argparse.ArgumentParser, *, ranges: bool = False) -> None:
     """Add where metres come from, for pictures whose depth is estimated.
@@ -81,33 +83,40 @@ def scale_range(arguments: argparse.Namespace) -> tuple[float, float]:
     return values[0], values[-1]
 
 
+def asks_for_a_scale(arguments: argparse.Namespace) -> bool:
+    """Whether a length was given."""
+    return any(getattr(arguments, rule) is not None for rule in LENGTHS)
+
+
 def _rule(arguments: argparse.Namespace) -> tuple[str, list[float]]:
     defaults = AssetScaleSettings()
-    for rule in ("camera_height", "width", "height"):
+    for rule in LENGTHS:
         values = getattr(arguments, rule)
         if values is not None:
             return rule, values
     return defaults.size_rule, [defaults.metres]
 
 
-def add_asset_options(parser: argparse.ArgumentParser, *, formats: bool = True) -> None:
+def add_asset_options(parser: argparse.ArgumentParser, *, formats: str = "--format") -> None:
     """Add the fields of `AssetSettings` as options, with its defaults.
 
     Args:
         parser: of the verb.
-        formats: whether there is --format; the verb has its own --asset for that otherwise.
+        formats: the option that names formats. With "--format" there always is an asset; with another name there is
+            one only where formats are named, and None stands in the arguments where they are not.
     """
     defaults = AssetSettings()
+    always = formats == "--format"
     group = parser.add_argument_group("asset")
-    if formats:
-        group.add_argument(
-            "--format",
-            nargs="+",
-            choices=ASSET_FORMATS,
-            default=list(defaults.formats),
-            metavar="FORMAT",
-            help=f"{', '.join(ASSET_FORMATS)} ({' '.join(defaults.formats)})",
-        )
+    group.add_argument(
+        formats,
+        dest="formats",
+        nargs="+",
+        choices=ASSET_FORMATS,
+        default=list(defaults.formats) if always else None,
+        metavar="FORMAT",
+        help=f"{', '.join(ASSET_FORMATS)} ({' '.join(defaults.formats) if always else 'no asset'})",
+    )
     group.add_argument(
         "--part",
         choices=ASSET_PARTS,
@@ -141,7 +150,7 @@ def asset_settings(arguments: argparse.Namespace) -> AssetSettings:
     if arguments.part == "subject" and arguments.remove_ground:
         raise ConfigurationError("--remove-ground is for --part scene; a subject never has the floor")
     return AssetSettings(
-        formats=tuple(arguments.format if "format" in arguments else arguments.asset),
+        formats=tuple(arguments.formats),
         part=arguments.part,
         remove_ground=arguments.remove_ground,
         triangles=arguments.triangles,

@@ -14,7 +14,7 @@ from merge_ros.cli.asset_options import add_asset_options, add_scale_options
 from merge_ros.cli.generated_asset import GeneratedAssets
 from merge_ros.cli.options import add_generator_options, add_request_options, generation_request, generator_settings
 from merge_ros.cli.prompt_batch import Batch, read_prompts
-from merge_ros.config import ASSET_FORMATS, GenerationRequest
+from merge_ros.config import GenerationRequest
 from merge_ros.errors import ConfigurationError
 from merge_ros.files import safe_name
 from merge_ros.generated import DEPTH_FORMATS, GeneratedImage, write_image
@@ -64,22 +64,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("prompt", nargs="?", help="what the images shall show")
-    parser.add_argument("--prompts", type=Path, metavar="FILE", help="many prompts instead, one a line")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results; made if missing")
     add_request_options(parser)
     parser.add_argument("--depth", action="store_true", help="write the relative depth of each image too")
     parser.add_argument(
         "--depth-format", choices=DEPTH_FORMATS, default=DEPTH_FORMATS[0], help="of the depth file (%(default)s)"
     )
-    parser.add_argument(
-        "--asset",
-        nargs="+",
-        choices=ASSET_FORMATS,
-        metavar="FORMAT",
-        help=f"make a simulation asset of each image too: {', '.join(ASSET_FORMATS)}",
-    )
     add_scale_options(parser)
-    add_asset_options(parser, formats=False)
+    add_asset_options(parser, formats="--asset")
     add_generator_options(parser)
     parser.set_defaults(run=run)
 
@@ -90,9 +82,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigurationError("give either a prompt or --prompts FILE")
     settings = generator_settings(arguments)
     prompts = read_prompts(arguments.prompts) if arguments.prompts else [arguments.prompt]
-    wants_depth = arguments.depth or arguments.asset is not None
+    wants_depth = arguments.depth or arguments.formats is not None
     requests = [generation_request(arguments, prompt, depth=wants_depth) for prompt in prompts]
-    assets = GeneratedAssets(arguments) if arguments.asset else None
+    assets = GeneratedAssets(arguments) if arguments.formats else None
     generator = ImageGenerator(settings)
     for request in requests:
         generator.check(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from merge_ros.config import (
     BACKENDS,
@@ -21,14 +22,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add the fields of `EstimatorSettings` as options, with its defaults."""
     defaults = EstimatorSettings()
     group = parser.add_argument_group("model")
-    group.add_argument(
-        "--model",
-        default=defaults.model,
-        help="merge-tiny (shipped), a model folder, or a Hugging Face id (%(default)s)",
-    )
-    group.add_argument(
-        "--converters", default=defaults.converters, help="where depth_converters/ is, if not in the model"
-    )
+    _add_model(group, defaults, "merge-tiny (shipped), a model folder, or a Hugging Face id (%(default)s)")
     group.add_argument(
         "--task", default=defaults.task, help="name of the converter set, in the folder TASK_converters/ (%(default)s)"
     )
@@ -39,8 +33,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "or Hugging Face id of a light one, TAESD for example (%(default)s)",
     )
     group.add_argument("--backend", choices=BACKENDS, default=defaults.backend, help="(%(default)s)")
-    group.add_argument("--device", default=defaults.device, help="auto, cpu, cuda, cuda:1, ... (%(default)s)")
-    group.add_argument("--precision", choices=PRECISIONS, default=defaults.precision, help="(%(default)s)")
+    _add_device(group, defaults, precision="auto: what the engine is usually run in", threads="the backend decides")
     group.add_argument(
         "--torch-mode", choices=TORCH_MODES, default=defaults.torch_mode, help="of backend torch (%(default)s)"
     )
@@ -63,7 +56,6 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         default=defaults.processing_pixels,
         help="images are scaled to about this many pixels; 0: the size that the model was made for",
     )
-    group.add_argument("--threads", type=int, default=defaults.threads, help="CPU threads; 0: the backend decides")
 
 
 def estimator_settings(arguments: argparse.Namespace) -> EstimatorSettings:
@@ -93,27 +85,28 @@ def add_generator_options(parser: argparse.ArgumentParser) -> None:
     """Add the fields of `GeneratorSettings` as options, with its defaults, but for the limits."""
     defaults = GeneratorSettings()
     group = parser.add_argument_group("model")
-    group.add_argument(
-        "--model",
-        default=defaults.model,
-        help="merge-tiny (shipped), a MERGE-B or PixArt folder, or a Hugging Face id (%(default)s)",
-    )
-    group.add_argument(
-        "--converters", default=defaults.converters, help="where depth_converters/ is, if not in the model"
-    )
-    group.add_argument("--device", default=defaults.device, help="auto, cpu, cuda, cuda:1, ... (%(default)s)")
-    group.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default=defaults.precision,
-        help="auto: fp16 on a GPU, fp32 on a CPU (%(default)s)",
-    )
-    group.add_argument("--threads", type=int, default=defaults.threads, help="CPU threads; 0: torch decides")
+    _add_model(group, defaults, "merge-tiny (shipped), a MERGE-B or PixArt folder, or a Hugging Face id (%(default)s)")
+    _add_device(group, defaults, precision="auto: fp16 on a GPU, fp32 on a CPU", threads="torch decides")
     group.add_argument(
         "--keep-text-encoder",
         action="store_true",
         help="keep the text encoder in memory between prompts instead of loading it for each new one",
     )
+
+
+def _add_model(group: argparse._ArgumentGroup, defaults: EstimatorSettings | GeneratorSettings, model: str) -> None:
+    group.add_argument("--model", default=defaults.model, help=model)
+    group.add_argument(
+        "--converters", default=defaults.converters, help="where depth_converters/ is, if not in the model"
+    )
+
+
+def _add_device(
+    group: argparse._ArgumentGroup, defaults: EstimatorSettings | GeneratorSettings, *, precision: str, threads: str
+) -> None:
+    group.add_argument("--device", default=defaults.device, help="auto, cpu, cuda, cuda:1, ... (%(default)s)")
+    group.add_argument("--precision", choices=PRECISIONS, default=defaults.precision, help=f"{precision} (%(default)s)")
+    group.add_argument("--threads", type=int, default=defaults.threads, help=f"CPU threads; 0: {threads}")
 
 
 def generator_settings(arguments: argparse.Namespace) -> GeneratorSettings:
@@ -136,8 +129,14 @@ def generator_settings(arguments: argparse.Namespace) -> GeneratorSettings:
 
 
 def add_request_options(parser: argparse.ArgumentParser) -> None:
-    """Add what an image is made from as options, but for the prompt, with the defaults of `GenerationRequest`."""
+    """Add what images are made from: a file of prompts, and the fields of `GenerationRequest` with its defaults."""
     defaults = GenerationRequest("any")
+    parser.add_argument(
+        "--prompts",
+        type=Path,
+        metavar="FILE",
+        help="text file with a prompt on each line, for many; # begins a comment",
+    )
     group = parser.add_argument_group("image")
     group.add_argument("--negative", default=defaults.negative_prompt, metavar="TEXT", help="what not to show")
     group.add_argument(

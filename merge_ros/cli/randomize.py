@@ -60,7 +60,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("prompt", nargs="*", help="what the assets shall show")
-    parser.add_argument("--prompts", type=Path, metavar="FILE", help="more prompts, one a line")
     parser.add_argument("--out", type=Path, required=True, help="folder of the library; a begun one is continued")
     workers = parser.add_argument_group("workers")
     workers.add_argument("--workers", type=int, default=1, help="assets in work at a time, with --ray (%(default)s)")

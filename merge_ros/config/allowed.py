@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from merge_ros.errors import ConfigurationError
 
@@ -86,14 +87,14 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 
 
-def one_of(name: str, value: str) -> None:
-    """Raise ConfigurationError unless `value` is one of `CHOICES[name]`."""
-    if value not in CHOICES[name]:
-        raise ConfigurationError(f"{name}={value!r} is unknown; allowed: {', '.join(CHOICES[name])}")
+def one_of(name: str, value: str, choices: Mapping[str, tuple[str, ...]] = CHOICES) -> None:
+    """Raise ConfigurationError unless `value` is one of `choices[name]`."""
+    if value not in choices[name]:
+        raise ConfigurationError(f"{name}={value!r} is unknown; allowed: {', '.join(choices[name])}")
 
 
-def in_range(name: str, value: float) -> None:
-    """Raise ConfigurationError unless `value` lies within `RANGES[name]`."""
-    low, high = RANGES[name]
+def in_range(name: str, value: float, ranges: Mapping[str, tuple[float, float]] = RANGES) -> None:
+    """Raise ConfigurationError unless `value` lies within `ranges[name]`."""
+    low, high = ranges[name]
     if not low <= value <= high:  # also false for NaN
         raise ConfigurationError(f"{name}={value} must lie between {low} and {high}")

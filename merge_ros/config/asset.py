@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from merge_ros.config.allowed import in_range, one_of
 from merge_ros.errors import ConfigurationError
 
 ASSET_FORMATS = ("glb", "obj", "sdf", "mjcf", "usd", "ply", "rgbd")
@@ -64,13 +65,13 @@ class AssetScaleSettings:
     far_over_near: float = 0.0
 
     def __post_init__(self) -> None:
-        _one_of("size_rule", self.size_rule)
-        _in_range("metres", self.metres)
+        one_of("size_rule", self.size_rule, ASSET_CHOICES)
+        in_range("metres", self.metres, ASSET_RANGES)
         if self.camera_pitch is not None:
-            _in_range("camera_pitch", self.camera_pitch)
-        _in_range("horizontal_fov", self.horizontal_fov)
+            in_range("camera_pitch", self.camera_pitch, ASSET_RANGES)
+        in_range("horizontal_fov", self.horizontal_fov, ASSET_RANGES)
         if self.far_over_near:
-            _in_range("far_over_near", self.far_over_near)
+            in_range("far_over_near", self.far_over_near, ASSET_RANGES)
             if self.size_rule == "camera_height":
                 raise ConfigurationError(
                     "size_rule 'camera_height' finds the depths from the floor: far_over_near must be 0 with it"
@@ -123,11 +124,11 @@ class AssetSettings:
         if not self.formats:
             raise ConfigurationError(f"formats is empty; allowed: {', '.join(ASSET_FORMATS)}")
         for name in self.formats:
-            _one_of("format", name)
-        _one_of("part", self.part)
-        _one_of("collision", self.collision)
+            one_of("format", name, ASSET_CHOICES)
+        one_of("part", self.part, ASSET_CHOICES)
+        one_of("collision", self.collision, ASSET_CHOICES)
         if self.tolerance:
-            _in_range("tolerance", self.tolerance)
+            in_range("tolerance", self.tolerance, ASSET_RANGES)
         for name in (
             "triangles",
             "grid_pixels",
@@ -137,15 +138,4 @@ class AssetSettings:
             "collision_tolerance",
             "collision_thickness",
         ):
-            _in_range(name, getattr(self, name))
-
-
-def _one_of(name: str, value: str) -> None:
-    if value not in ASSET_CHOICES[name]:
-        raise ConfigurationError(f"{name}={value!r} is unknown; allowed: {', '.join(ASSET_CHOICES[name])}")
-
-
-def _in_range(name: str, value: float) -> None:
-    low, high = ASSET_RANGES[name]
-    if not low <= value <= high:  # also false for NaN
-        raise ConfigurationError(f"{name}={value} must lie between {low} and {high}")
+            in_range(name, getattr(self, name), ASSET_RANGES)

@@ -19,6 +19,7 @@ SHELL = (
 LICENCES = {
     "text": "Made by a generative model from a prompt: the terms of that model's licence apply.",
     "picture": "Made from a picture: the rights in that picture apply.",
+    "camera": "Made from what a robot's camera saw: the rights in that recording apply.",
     "rgbd": "Made from a recorded picture and depth: the rights in the recording apply.",
 }
 
@@ -28,12 +29,13 @@ class Provenance:
     """Where the picture and its depth come from.
 
     Args:
-        kind: "text" (generated from a prompt), "picture" (its depth estimated) or "rgbd" (its depth measured).
+        kind: "text" (generated from a prompt), "picture" (its depth estimated), "camera" (from topics of a running
+            robot) or "rgbd" (its depth measured).
         prompt: of a generated picture.
         seed: of a generated picture.
         model: that made the picture or the depth, as the settings name it; "" for none.
         fingerprint: of the model's weights.
-        files: names of the source files, without their folders.
+        files: names of the source files, without their folders; of topics, with the stamp.
     """
 
     kind: str
