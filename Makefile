@@ -18,6 +18,8 @@ ROOM ?= 1
 ROS2_TOOLS_NEED := argcomplete importlib-metadata lark osrf-pycommon packaging psutil pyyaml ros-jazzy-ament-index-python \
 	ros-jazzy-lifecycle-msgs 'setuptools<80'
 PYTEST_FLAGS ?=
+# Processes that run tests at the same time, each file in one of them; 0 runs all in one, which shows output at once.
+WORKERS ?= 2
 # Where `make train-tiny` works, and which share of the steps it takes; a run that was stopped goes on where it was.
 RUN ?= runs/merge_tiny
 SHARE ?= 1
@@ -50,7 +52,7 @@ endef
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "Variables with their values here: PYTHON=$(PYTHON) VENV=$(VENV) TORCH=$(TORCH) PIP_FLAGS=$(PIP_FLAGS)"
-	@echo "  ROS2_TOOLS=$(ROS2_TOOLS) ROS2_REAL=$(ROS2_REAL) DEPTH=$(DEPTH) ROOM=$(ROOM) PYTEST_FLAGS=$(PYTEST_FLAGS) RUN=$(RUN) SHARE=$(SHARE)"
+	@echo "  ROS2_TOOLS=$(ROS2_TOOLS) ROS2_REAL=$(ROS2_REAL) DEPTH=$(DEPTH) ROOM=$(ROOM) WORKERS=$(WORKERS) PYTEST_FLAGS=$(PYTEST_FLAGS) RUN=$(RUN) SHARE=$(SHARE)"
 
 demo: $(STAMPS)/demo  ## Play a recorded robot drive through the depth node; results in demo_output/
 	$(BIN)/merge-ros demo
@@ -59,7 +61,7 @@ nav-demo: $(STAMPS)/test  ## Drive a simulated robot to a goal under Nav2; film 
 	$(BIN)/python -m merge_ros.demo.nav_demo --depth $(DEPTH) --room $(ROOM) --archives $(ROS2_REAL)
 
 test: lint  ## Check style and types, then run all tests against the installed package
-	$(BIN)/pytest $(PYTEST_FLAGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(PYTEST_FLAGS)
 
 lint: $(STAMPS)/test  ## Check style and types
 	$(BIN)/ruff check

@@ -14,6 +14,7 @@ from merge_ros.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from merge_ros.model.hub import Hub, Plan
+    from merge_ros.model.huggingface import HuggingFaceHub
 
 DESCRIPTION = """\
 Download models from the Hugging Face hub. What would come is told first, with its licence and size, and nothing is
@@ -47,7 +48,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Plan, ask, download, check."""
-    from merge_ros.model.hub import HuggingFaceHub
+    from merge_ros.model.huggingface import HuggingFaceHub
 
     if arguments.out and len(arguments.models) > 1:
         raise ConfigurationError(f"--out is for one model, and {len(arguments.models)} were named")
@@ -84,7 +85,7 @@ def fetch(hub: Hub, repositories: dict[str, tuple[str, ...]], out: Path | None, 
         print("nothing was downloaded")
         return 1
     for plan in plans:
-        folder = hub.download(plan.hub_id, plan.revision, [file.name for file in plan.files], out)
+        folder = hub.download(plan, out)
         with tqdm(total=plan.size, unit="B", unit_scale=True, desc=f"checking {plan.hub_id}", disable=None) as bar:
             check_files(folder, plan, bar.update)
         print(f"{plan.hub_id}: {len(plan.files)} files in {folder}, all as the hub has them")
@@ -117,12 +118,12 @@ def _agreed() -> bool:
     return input("Download under these licences? [y/N] ").strip().lower() in ("y", "yes")
 
 
-def _check_offline(hub: Hub, repositories: dict[str, tuple[str, ...]]) -> int:
+def _check_offline(hub: HuggingFaceHub, repositories: dict[str, tuple[str, ...]]) -> int:
     from merge_ros.model.hub import ALL_PARTS, check_cache
     from merge_ros.model.locate import part_patterns
 
     for hub_id, parts in repositories.items():
-        folder = hub.download(hub_id, None, part_patterns(parts or ALL_PARTS), None)
+        folder = hub.find(hub_id, part_patterns(parts or ALL_PARTS))
         with tqdm(unit="B", unit_scale=True, desc=f"checking {hub_id}", disable=None) as bar:
             count = check_cache(folder, bar.update)
         print(f"{hub_id}: {count} files in {folder}, all whole")

@@ -1,6 +1,6 @@
 """What a model on the Hugging Face hub consists of, before it is downloaded, and whether what came is what was meant.
 
-A plan is made of a hub's answer alone, so it can be tested without a network; only `HuggingFaceHub` asks.
+A plan is made of a hub's answer alone, so it can be tested without a network; `model/huggingface.py` asks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from merge_ros.errors import CheckpointError, MissingDependencyError
+from merge_ros.errors import CheckpointError
 from merge_ros.model.locate import part_patterns
 
 # Sub-folders that a model, or a set of converters, may have; a repository without any is one network by itself.
@@ -47,6 +47,11 @@ class HubFile:
     size: int
     digest: str
 
+    @property
+    def large(self) -> bool:
+        """Whether the hub keeps it beside the repository (Git LFS, Xet), as it does with weights."""
+        return len(self.digest) == 64
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -78,59 +83,8 @@ class Hub(Protocol):
     def describe(self, hub_id: str) -> Any:
         """huggingface_hub's `ModelInfo` with the metadata of all files."""
 
-    def download(self, hub_id: str, revision: str | None, files: Sequence[str], target: Path | None) -> Path:
-        """Bring files, going on where an earlier call was cut off; the folder that they are in."""
-
-
-class HuggingFaceHub:
-    """The hub itself, or with `offline` only what earlier downloads left in its cache.
-
-    Raises:
-        MissingDependencyError: huggingface_hub is not installed.
-    """
-
-    def __init__(self, *, offline: bool = False) -> None:
-        try:
-            import huggingface_hub
-        except ImportError as error:
-            raise MissingDependencyError("huggingface_hub", "torch", "fetching a model") from error
-        self._client, self._offline = huggingface_hub, offline
-
-    def describe(self, hub_id: str) -> Any:
-        """See `Hub`.
-
-        Raises:
-            CheckpointError: the hub cannot be reached, or does not have it.
-        """
-        try:
-            return self._client.HfApi().model_info(hub_id, files_metadata=True)
-        except Exception as error:  # the client raises many unrelated types; each means that there is no answer
-            raise CheckpointError(
-                f"the hub gives no answer about {hub_id!r}: {error}. Without a network, --offline takes what was "
-                "downloaded earlier; for gated models, log in first (`hf auth login`)"
-            ) from error
-
-    def download(self, hub_id: str, revision: str | None, files: Sequence[str], target: Path | None) -> Path:
-        """See `Hub`; `files` may hold patterns.
-
-        Raises:
-            CheckpointError: the download failed, or --offline and they are not in the cache.
-        """
-        try:
-            return Path(
-                self._client.snapshot_download(
-                    hub_id,
-                    revision=revision,
-                    allow_patterns=list(files),
-                    local_dir=target,
-                    local_files_only=self._offline,
-                )
-            )
-        except Exception as error:  # as above
-            more = (
-                "it is not in the cache" if self._offline else "what came is kept, and the next call goes on from there"
-            )
-            raise CheckpointError(f"{hub_id!r} cannot be had: {error} ({more})") from error
+    def download(self, plan: Plan, target: Path | None) -> Path:
+        """Bring the files of a plan, going on where an earlier call was cut off; the folder that they are in."""
 
 
 def make_plan(answer: Any, parts: Sequence[str]) -> Plan:

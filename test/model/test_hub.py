@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from huggingface_hub.hf_api import ModelInfo
 from merge_ros.cli.fetch import fetch
 from merge_ros.config import OFFICIAL_MODELS
 from merge_ros.errors import CheckpointError, ConfigurationError
-from merge_ros.model.hub import HuggingFaceHub, check_cache, make_plan
+from merge_ros.model.hub import Plan, check_cache, make_plan
+from merge_ros.model.huggingface import HuggingFaceHub
 
 WEIGHTS, CARD = b"weights" * 1000, b"{}"
 
@@ -59,12 +59,12 @@ class RecordedHub:
     def describe(self, hub_id: str) -> ModelInfo:
         return self.answers[hub_id]
 
-    def download(self, hub_id: str, revision: str | None, files: Sequence[str], target: Path | None) -> Path:
+    def download(self, plan: Plan, target: Path | None) -> Path:
         assert target is not None
-        self.downloads.append((hub_id, revision, tuple(files)))
-        for name in files:
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            (target / name).write_bytes(self.files[hub_id][name])
+        self.downloads.append(plan)
+        for file in plan.files:
+            (target / file.name).parent.mkdir(parents=True, exist_ok=True)
+            (target / file.name).write_bytes(self.files[plan.hub_id][file.name])
         return target
 
 
@@ -180,4 +180,4 @@ def test_without_a_network_the_error_says_so(monkeypatch: pytest.MonkeyPatch, tm
         HuggingFaceHub().describe("a/b")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(CheckpointError, match="not in the cache"):
-        HuggingFaceHub(offline=True).download("nobody/no-such-model", None, ["*"], None)
+        HuggingFaceHub(offline=True).find("nobody/no-such-model", ["*"])

@@ -6,7 +6,6 @@ Each scenario is a process of its own, as the unpacked Nav2 must be on the libra
 from __future__ import annotations
 
 import ctypes.util
-import itertools
 import json
 import os
 import subprocess
@@ -21,23 +20,24 @@ pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 pytest.importorskip("mujoco", reason="the simulation needs MuJoCo")
 
 from ros2_real import Ros2Real
+from ros_domain import own_domain
 
 HERE = Path(__file__).resolve().parent
 CONFIG = HERE.parents[1] / "config"
 LIMIT = 500  # seconds; reached only when something is broken, however slow the machine
 pytestmark = pytest.mark.timeout(LIMIT + 60)
-_domains = itertools.count(int(os.environ.get("ROS_DOMAIN_ID", 1 + os.getpid() % 80)) + 81)
 
 
 def run(ros2_real: Ros2Real, scenario: str, *options: str) -> dict[str, Any]:
     """The result of a scenario of scenarios.py."""
-    environment = os.environ | ros2_real.environment(
-        ROS_DOMAIN_ID=str(next(_domains) % 230), ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST"
-    )
     command = [sys.executable, str(HERE / "scenarios.py"), scenario, "--prefix", str(ros2_real.prefix), *options]
-    done = subprocess.run(
-        command, env=environment, cwd=ros2_real.prefix, capture_output=True, text=True, timeout=LIMIT, check=False
-    )
+    with own_domain() as domain:
+        environment = os.environ | ros2_real.environment(
+            ROS_DOMAIN_ID=str(domain), ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST"
+        )
+        done = subprocess.run(
+            command, env=environment, cwd=ros2_real.prefix, capture_output=True, text=True, timeout=LIMIT, check=False
+        )
     if "GraphicsLibraryError" in done.stderr:
         pytest.skip(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"

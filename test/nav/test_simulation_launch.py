@@ -21,6 +21,7 @@ pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 pytest.importorskip("mujoco", reason="the simulation needs MuJoCo")
 
 from ros2_real import Ros2Real
+from ros_domain import own_domain
 
 HERE = Path(__file__).resolve().parent
 ROS2 = shutil.which("ros2", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
@@ -87,17 +88,19 @@ Start = Callable[..., Launched]
 @pytest.fixture
 def start(ros2_real: Ros2Real, tmp_path: Path) -> Iterator[Start]:
     running: list[Launched] = []
-    domain = str(101 + (os.getpid() + time.monotonic_ns()) % 100)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    with own_domain() as domain:
+        environment = ros2_real.environment(
+            ROS_DOMAIN_ID=str(domain), ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST", PATH=path
+        )
 
-    def run(file: str, *arguments: str) -> Launched:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = ros2_real.environment(ROS_DOMAIN_ID=domain, ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST", PATH=path)
-        running.append(Launched(file, arguments, tmp_path, environment))
-        return running[-1]
+        def run(file: str, *arguments: str) -> Launched:
+            running.append(Launched(file, arguments, tmp_path, environment))
+            return running[-1]
 
-    yield run
-    for launched in running:
-        launched.stop()
+        yield run
+        for launched in running:
+            launched.stop()
 
 
 def test_the_simulated_robot_drives_as_it_is_told_and_its_camera_shows_it(start: Start) -> None:

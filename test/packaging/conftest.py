@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from ros_domain import own_domain
 
 import merge_ros
 
@@ -28,23 +30,25 @@ class Installation:
     environment: dict[str, str]
 
 
-def own_domain(environment: dict[str, str]) -> dict[str, str]:
-    """The environment, with ROS on this machine only and in a domain of this test run."""
-    return environment | {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_DOMAIN_ID": str(1 + os.getpid() % 39)}
+@pytest.fixture(scope="session")
+def ros_variables() -> Iterator[dict[str, str]]:
+    """ROS on this machine only, and in a domain of this test run."""
+    with own_domain() as domain:
+        yield {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_DOMAIN_ID": str(domain)}
 
 
 @pytest.fixture(scope="session")
-def bare_environment() -> dict[str, str]:
+def bare_environment(ros_variables: dict[str, str]) -> dict[str, str]:
     """The environment of a shell in which no ROS variable is set."""
-    return own_domain({name: value for name, value in os.environ.items() if name not in ROS_VARIABLES})
+    return {name: value for name, value in os.environ.items() if name not in ROS_VARIABLES} | ros_variables
 
 
 @pytest.fixture(scope="session")
-def installation(bare_environment: dict[str, str]) -> Installation:
+def installation(bare_environment: dict[str, str], ros_variables: dict[str, str]) -> Installation:
     """The installed package: of pip in this virtual environment (no variables needed), or of a sourced workspace."""
     package = Path(merge_ros.__file__).parent
     if package == REPOSITORY / "merge_ros":
         pytest.skip("merge_ros is imported from the source tree; these tests look at an installation")
     prefix = package.parents[3]  # PREFIX/lib/pythonX.Y/site-packages/merge_ros
     by_pip = prefix == Path(sys.prefix)
-    return Installation(prefix, package, bare_environment if by_pip else own_domain(dict(os.environ)))
+    return Installation(prefix, package, bare_environment if by_pip else os.environ | ros_variables)

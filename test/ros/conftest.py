@@ -18,14 +18,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ros_domain import own_domain
 
 # Before rclpy starts: nothing of this leaves the machine.
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
+# The shipped model on few pixels: a node that starts without torch, and depth within milliseconds.
+SMALL: dict[str, Any] = {"backend": "onnx", "processing_pixels": 1024, "threads": 1}
 LIMIT = 120.0  # seconds; reached only when something is broken, however slow the machine
 NODE = "import sys; from merge_ros.ros.depth_node import main; sys.exit(main())"
-FIRST_DOMAIN = int(os.environ.get("ROS_DOMAIN_ID", 1 + os.getpid() % 80))
-_domains = itertools.count(FIRST_DOMAIN)
 
 
 def wait_for(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
@@ -228,9 +229,10 @@ def config_folder() -> Path:
 def graph() -> Iterator[Graph]:
     """A graph of its own for each module."""
     pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
-    graph = Graph(next(_domains))
-    yield graph
-    graph.close()
+    with own_domain() as domain:
+        graph = Graph(domain)
+        yield graph
+        graph.close()
 
 
 StartNode = Callable[..., DepthNodeHandle]
@@ -238,7 +240,7 @@ StartNode = Callable[..., DepthNodeHandle]
 
 @pytest.fixture(scope="module")
 def start_node(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartNode]:
-    """Starts depth nodes as processes; ends what is left of them."""
+    """Starts depth nodes as processes, with the shipped model in small if none is named; ends what is left of them."""
     from diagnostic_msgs.msg import DiagnosticArray
 
     graph.collect(DiagnosticArray, "/diagnostics")
@@ -247,7 +249,8 @@ def start_node(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     def start(code: str = NODE, name: str = "merge", **parameters: Any) -> DepthNodeHandle:
         arguments = ["--ros-args", "-r", f"__node:={name}"]
         # Other engines would first have to export a model that was made for the test.
-        for parameter, value in ({"backend": "torch"} | parameters).items():
+        defaults = {"backend": "torch"} if "model" in parameters else SMALL
+        for parameter, value in (defaults | parameters).items():
             arguments += ["-p", f"{parameter}:={value}"]
         log = tmp_path_factory.mktemp("node") / "output.txt"
         process = NodeProcess([sys.executable, "-c", code, *arguments], log, {"ROS_DOMAIN_ID": str(graph.domain)})

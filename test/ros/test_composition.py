@@ -56,14 +56,10 @@ executor.spin()
 
 
 @pytest.mark.parametrize("executor", ["SingleThreadedExecutor", "MultiThreadedExecutor"])
-def test_a_camera_and_the_depth_node_share_an_executor(
-    start_node: Any, graph: Any, random_model: Path, executor: str
-) -> None:
+def test_a_camera_and_the_depth_node_share_an_executor(start_node: Any, graph: Any, executor: str) -> None:
     statuses = graph.collect(DepthStatus, "/merge/status")
     node = start_node(
         COMPOSED.format(executor=executor),
-        model=random_model,
-        processing_pixels=1024,
         scale_source="fixed",
         scale=2.0,
     )
@@ -123,11 +119,11 @@ class Rig:
 
 
 def test_two_cameras_share_a_model_and_keep_their_own_scale_status_and_lifecycle(
-    start_node: Any, graph: Any, handle_of: Any, random_model: Path, tmp_path: Path
+    start_node: Any, graph: Any, handle_of: Any, tmp_path: Path
 ) -> None:
     parameters = tmp_path / "cameras.yaml"
     parameters.write_text(
-        f"/**:\n  ros__parameters:\n    model: {random_model}\n    processing_pixels: 1024\n    scale_source: fixed\n"
+        "/**:\n  ros__parameters:\n    scale_source: fixed\n"
         "/front/merge:\n  ros__parameters:\n    scale: 2.0\n"
         "/rear/merge:\n  ros__parameters:\n    scale: 5.0\n    shift: 1.0\n"
     )
@@ -164,8 +160,8 @@ def test_two_cameras_share_a_model_and_keep_their_own_scale_status_and_lifecycle
     assert going.state() == "active" and stopped.state() == "unconfigured"
     # It can come back, but not with another model.
     assert stopped.set_parameters(threads=2)[0].successful
-    assert stopped.change("configure") == [False] and "threads: 2, 0" in process.output
-    assert stopped.set_parameters(threads=0)[0].successful
+    assert stopped.change("configure") == [False] and "threads: 2, 1" in process.output
+    assert stopped.set_parameters(threads=1)[0].successful
     assert stopped.change("configure", "activate") == [True, True]
     rig.exchange("front", "rear")
     process.kill()

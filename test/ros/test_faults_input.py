@@ -33,9 +33,7 @@ WORDS = st.text(max_size=30)
 @pytest.fixture(scope="module")
 def node(start_node: Any, camera: Any) -> Any:
     """An active node with the shipped model in small, and metres, so that every output is made."""
-    node = start_node(
-        backend="onnx", processing_pixels=1024, threads=1, scale_source="fixed", scale=2, camera_height=0.5
-    )
+    node = start_node(scale_source="fixed", scale=2, camera_height=0.5)
     node.bring_to("active")
     return node
 

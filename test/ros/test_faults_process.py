@@ -25,7 +25,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from merge_ros.msg import DepthStatus
 
 OK = DepthStatus.OK
-SMALL = {"backend": "onnx", "processing_pixels": 1024, "threads": 1, "scale_source": "fixed", "scale": 2}
+METRES = {"scale_source": "fixed", "scale": 2}
 
 
 def is_ok(status: DepthStatus) -> bool:
@@ -80,7 +80,7 @@ def test_a_node_that_is_ended_in_the_middle_comes_back(
     begun, slowest = time.time(), 0.0
     for _ in range(times + 1):
         begin = time.monotonic()
-        node = start_own(**SMALL)
+        node = start_own(**METRES)
         node.bring_to("active")
         status = camera.exchange(picture, picture_info, is_ok)
         assert camera.metric_outputs(status.header.stamp.sec)
@@ -143,7 +143,7 @@ def test_a_spoilt_checkpoint_is_a_failure_with_its_reason_and_a_good_one_works_t
     picture_info: CameraInfo,
     tell: Any,
 ) -> None:
-    node = start_own(processing_pixels=1024, scale_source="fixed")
+    node = start_own(backend="torch", scale_source="fixed")
     tried: Counter[str] = Counter()
     for kind, model in spoilt_models(random_model, tmp_path):
         assert node.set_parameters(model=str(model))[0].successful
@@ -167,7 +167,7 @@ def test_a_spoilt_checkpoint_is_a_failure_with_its_reason_and_a_good_one_works_t
 def test_two_nodes_of_one_name_are_warned_of(
     start_own: Any, camera: Any, picture: Image, picture_info: CameraInfo, tell: Any
 ) -> None:
-    nodes = [start_own(**SMALL) for _ in range(2)]
+    nodes = [start_own(**METRES) for _ in range(2)]
     for node in nodes:
         node.process.wait_for_output("2 nodes are called /merge")
     status = nodes[0].diagnostics_after(time.time() + 1.0)
@@ -195,7 +195,7 @@ def test_every_transition_from_every_state_by_two_clients_at_once(
     start_own: Any, camera: Any, picture: Image, picture_info: CameraInfo, graph: Any, often: Any, tell: Any
 ) -> None:
     """Each client asks for its own transition; between them they must be answered as if one had come first."""
-    node = start_own(**SMALL)
+    node = start_own(**METRES)
     goes = {
         ("unconfigured", "configure"): "inactive",
         ("inactive", "activate"): "active",

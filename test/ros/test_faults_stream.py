@@ -67,9 +67,7 @@ def wait(condition: Any, what: str) -> Any:
 @pytest.fixture(scope="module")
 def node(start_node: Any, camera: Any) -> Any:
     """An active node with the shipped model in small, and a fixed scale."""
-    node = start_node(
-        FRAGILE_NODE, backend="onnx", processing_pixels=1024, threads=1, scale_source="fixed", scale=2, far=100.0
-    )
+    node = start_node(FRAGILE_NODE, scale_source="fixed", scale=2, far=100.0)
     node.bring_to("active")
     return node
 

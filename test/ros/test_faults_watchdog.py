@@ -59,9 +59,6 @@ def node(start_node: Any, camera: Any, picture: Image, picture_info: CameraInfo)
     """An active node that has done a frame: the first one of a size is given more time."""
     node = start_node(
         HANGING_NODE,
-        backend="onnx",
-        processing_pixels=1024,
-        threads=1,
         scale_source="fixed",
         scale=2,
         # The model is ready within milliseconds; but a busy machine must not look like a model that hangs.

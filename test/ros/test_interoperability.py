@@ -103,9 +103,9 @@ sys.exit(main())
 
 
 def test_cyclone_dds_sends_images_and_gets_depth(
-    start_node: Any, graph: Any, node_process: Any, random_model: Path, tmp_path: Path
+    start_node: Any, graph: Any, node_process: Any, tmp_path: Path
 ) -> None:
-    node = start_node(NODE, model=random_model, processing_pixels=1024, scale_source="fixed")
+    node = start_node(NODE, scale_source="fixed")
     node.bring_to("active")
     log = tmp_path / "peer.txt"
     command = [sys.executable, "-c", textwrap.dedent(PEER), str(graph.domain)]

@@ -38,11 +38,9 @@ DEFAULTS = {
 
 
 @pytest.fixture(scope="module")
-def running(start_node: Any, random_model: Path, camera: Any) -> Any:
+def running(start_node: Any, camera: Any) -> Any:
     """An active node with a fixed scale and overridden QoS, shared by the module."""
     node = start_node(
-        model=random_model,
-        processing_pixels=1024,
         scale_source="fixed",
         scale=SCALE,
         shift=SHIFT,
@@ -169,14 +167,12 @@ def test_a_calibration_file_takes_the_place_of_the_topic(
     camera.exchange(picture, picture_info, has(OK))
 
 
-def test_a_bad_calibration_file_and_a_bad_qos_fail_configuration_with_the_reason(
-    start_node: Any, random_model: Path
-) -> None:
+def test_a_bad_calibration_file_and_a_bad_qos_fail_configuration_with_the_reason(start_node: Any) -> None:
     parameters = {
         "camera_info_file": "/no/such/file.yaml",
         "qos_overrides./other/depth.publisher.reliability": "sometimes",
     }
-    other = start_node(name="other", model=random_model, processing_pixels=1024, **parameters)
+    other = start_node(name="other", **parameters)
     assert other.change("configure") == [False] and other.state() == "unconfigured"
     assert "/no/such/file.yaml cannot be read" in other.diagnostics_after(0).message
     assert other.set_together(camera_info_file="").successful
@@ -209,28 +205,30 @@ def test_max_rate_drops_by_the_stamps_and_counts_and_survives_a_clock_that_jumps
 
 
 def test_qos_overrides_reach_the_publisher_and_the_image_subscription(node: Any, graph: Any) -> None:
-    def qos(infos: list[Any]) -> Any:
-        return next(info.qos_profile for info in infos if info.node_name == "merge")
+    def qos(look: Callable[[str], list[Any]], topic: str) -> Any:
+        """Of the node's endpoint, once it has been discovered."""
+        end = time.monotonic() + LIMIT
+        while not (found := [info.qos_profile for info in look(topic) if info.node_name == "merge"]):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        return found[0]
 
-    end = time.monotonic() + LIMIT
-    while not graph.node.get_subscriptions_info_by_topic("/image"):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    assert qos(graph.node.get_publishers_info_by_topic("/merge/scan")).reliability == ReliabilityPolicy.BEST_EFFORT
-    assert qos(graph.node.get_publishers_info_by_topic("/merge/points")).reliability == ReliabilityPolicy.RELIABLE
-    assert qos(graph.node.get_subscriptions_info_by_topic("/image")).reliability == ReliabilityPolicy.RELIABLE
-    assert qos(graph.node.get_subscriptions_info_by_topic("/camera_info")).reliability == ReliabilityPolicy.BEST_EFFORT
+    publishers, subscriptions = graph.node.get_publishers_info_by_topic, graph.node.get_subscriptions_info_by_topic
+    assert qos(publishers, "/merge/scan").reliability == ReliabilityPolicy.BEST_EFFORT
+    assert qos(publishers, "/merge/points").reliability == ReliabilityPolicy.RELIABLE
+    assert qos(subscriptions, "/image").reliability == ReliabilityPolicy.RELIABLE
+    assert qos(subscriptions, "/camera_info").reliability == ReliabilityPolicy.BEST_EFFORT
     assert node.get_parameter("qos_overrides./image.subscription.depth") == 2
     # What is overridden stays so when the subscription is made again.
     assert node.change("deactivate", "activate") == [True, True]
-    assert qos(graph.node.get_subscriptions_info_by_topic("/image")).reliability == ReliabilityPolicy.RELIABLE
+    assert qos(subscriptions, "/image").reliability == ReliabilityPolicy.RELIABLE
 
 
 def test_without_listeners_nothing_is_computed_unless_asked_for(
-    start_node: Any, random_model: Path, camera: Any, picture: Image, picture_info: CameraInfo
+    start_node: Any, camera: Any, picture: Image, picture_info: CameraInfo
 ) -> None:
     """A node whose topics nobody subscribes to; its diagnostics tell."""
-    quiet = start_node(name="quiet", model=random_model, processing_pixels=1024)
+    quiet = start_node(name="quiet")
     quiet.bring_to("active")
 
     def shoot_until(counter: str) -> dict[str, str]:

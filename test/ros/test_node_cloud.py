@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,7 @@ from merge_ros.msg import DepthStatus
 from merge_ros.ros.conversions import image_to_array
 
 PLAIN = {"cloud_voxel": 0.0, "cloud_range": 0.0, "cloud_open": False, "cloud_dense": False, "cloud_rate": 0.0}
-# The random model says little: its relative depth lies between 0.5 and 0.7 or so.
-SCALE = {"scale": 20.0, "shift": -10.0}
+SCALE = {"scale": 4.0, "shift": 0.5}
 NEAR, FAR = 1.5, 2.4
 
 
@@ -33,8 +31,8 @@ def scans(graph: Any) -> list[LaserScan]:
 
 
 @pytest.fixture(scope="module")
-def node(start_node: Any, random_model: Path, camera: Any, scans: list[LaserScan]) -> Any:
-    node = start_node(model=random_model, processing_pixels=1024)
+def node(start_node: Any, camera: Any, scans: list[LaserScan]) -> Any:
+    node = start_node()
     assert node.set_together(scale_source="fixed", **SCALE, near=NEAR, far=FAR).successful
     node.bring_to("active")
     return node
