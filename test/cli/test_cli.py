@@ -6,16 +6,17 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 
-def _merge_ros(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def _as_users_run_it(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "merge_ros.cli.main", *map(str, arguments)]
     # Not in the source tree: there, `python -m` would take its merge_ros for the installed one.
-    where = cwd or tempfile.gettempdir()
+    where = tempfile.gettempdir()
     return subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=where, check=False)
 
 
@@ -30,8 +31,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_help_teaches_without_loading_torch() -> None:
-    result = _merge_ros("--help")
+def test_help_teaches_without_loading_torch(merge_ros: Any) -> None:
+    result = _as_users_run_it("--help")
     assert result.returncode == 0
     assert "examples:" in result.stdout
     check = (
@@ -39,11 +40,11 @@ def test_help_teaches_without_loading_torch() -> None:
     )
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
     for verb in ("depth", "verify"):
-        assert "--model" in _merge_ros(verb, "--help").stdout
+        assert "--model" in merge_ros(verb, "--help").stdout
 
 
-def test_a_folder_of_images(images: Path, random_model: Path, tmp_path: Path) -> None:
-    result = _merge_ros("depth", images, "--out", tmp_path, "--model", random_model, "--backend", "torch")
+def test_a_folder_of_images(images: Path, tmp_path: Path) -> None:
+    result = _as_users_run_it("depth", images, "--out", tmp_path)
     assert result.returncode == 0, result.stderr
     assert "3 of 3 images" in result.stdout
     depth = np.load(tmp_path / "hall" / "a_depth.npy")
@@ -53,9 +54,9 @@ def test_a_folder_of_images(images: Path, random_model: Path, tmp_path: Path) ->
     assert not list(tmp_path.rglob(".*")), "temporary files are gone"
 
 
-def test_metres_and_a_cloud(images: Path, random_model: Path, tmp_path: Path) -> None:
+def test_metres_and_a_cloud(merge_ros: Any, images: Path, random_model: Path, tmp_path: Path) -> None:
     scale = ["--scale-source", "fixed", "--scale", 4, "--shift", 0.5, "--hfov", 70]
-    result = _merge_ros(
+    result = merge_ros(
         "depth", images / "a.png", "--out", tmp_path, "--model", random_model, "--backend", "torch", *scale
     )
     assert result.returncode == 0, result.stderr
@@ -66,10 +67,12 @@ def test_metres_and_a_cloud(images: Path, random_model: Path, tmp_path: Path) ->
     )
 
 
-def test_one_bad_image_does_not_stop_the_others(images: Path, random_model: Path, tmp_path: Path) -> None:
+def test_one_bad_image_does_not_stop_the_others(
+    merge_ros: Any, images: Path, random_model: Path, tmp_path: Path
+) -> None:
     folder = Path(shutil.copytree(images, tmp_path / "in"))
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff garbage")
-    result = _merge_ros("depth", folder, "--out", tmp_path / "out", "--model", random_model, "--backend", "torch")
+    result = merge_ros("depth", folder, "--out", tmp_path / "out", "--model", random_model, "--backend", "torch")
     assert result.returncode == 1
     assert "broken.jpg" in result.stderr
     assert "3 of 4 images" in result.stdout
@@ -90,21 +93,24 @@ def test_one_bad_image_does_not_stop_the_others(images: Path, random_model: Path
         (["depth", "a.png", "--out", "x", "--steps", "-3"], "steps=-3 must lie between"),
     ],
 )
-def test_wrong_calls_say_what_is_wrong(images: Path, arguments: list[str], message: str) -> None:
+def test_wrong_calls_say_what_is_wrong(
+    merge_ros: Any, images: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(images)
     (images / "notes").mkdir(exist_ok=True)
-    result = _merge_ros(*arguments, cwd=images)
+    result = merge_ros(*arguments)
     assert result.returncode == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert not (images / "x").exists()
 
 
-def test_verify(reference_base: Path) -> None:
+def test_verify(merge_ros: Any, reference_base: Path) -> None:
     call = ["verify", "--model", reference_base, "--reference", reference_base / "io.safetensors"]
-    result = _merge_ros(*call, "--json")
+    result = merge_ros(*call, "--json")
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout)
     assert report["ok"] is True
     assert {row["output"] for row in report["outputs"]} == {"image_out", "depth_out"}
-    assert _merge_ros(*call, "--tolerance", "0").returncode == 1
-    assert "depth_out" in _merge_ros(*call).stdout
+    assert merge_ros(*call, "--tolerance", "0").returncode == 1
+    assert "depth_out" in merge_ros(*call).stdout

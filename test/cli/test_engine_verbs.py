@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 
-def _merge_ros(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "merge_ros.cli.main", *map(str, words)]
-    # Not in the source tree: there, `python -m` would take its merge_ros for the installed one.
-    where = tempfile.gettempdir()
-    return subprocess.run(command, capture_output=True, text=True, timeout=280, check=False, cwd=where)
-
-
 @pytest.fixture(scope="module")
-def exported(random_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(merge_ros: Any, random_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Exported for one batch and size by the verb itself."""
     pytest.importorskip("onnxscript", reason="the exporter needs the extra [export]")
     path = tmp_path_factory.mktemp("exported") / "depth.onnx"
-    result = _merge_ros("export", "--model", random_model, "--batch", 2, "--size", "64x48", "--out", path)
+    result = merge_ros("export", "--model", random_model, "--batch", 2, "--size", "64x48", "--out", path)
     assert result.returncode == 0, result.stderr
     assert "MB, checked" in result.stdout
     return path
@@ -51,16 +42,18 @@ def test_export_for_one_batch_and_size(exported: Path) -> None:
         (["--targets", "sm89"], "--targets needs --size"),
     ],
 )
-def test_what_export_refuses(random_model: Path, tmp_path: Path, words: list[str], message: str) -> None:
+def test_what_export_refuses(
+    merge_ros: Any, random_model: Path, tmp_path: Path, words: list[str], message: str
+) -> None:
     pytest.importorskip("onnxscript", reason="the exporter needs the extra [export]")
-    result = _merge_ros("export", "--model", random_model, "--out", tmp_path / "x.onnx", *words)
+    result = merge_ros("export", "--model", random_model, "--out", tmp_path / "x.onnx", *words)
     assert result.returncode == 2
     assert message in result.stderr
     assert not list(tmp_path.iterdir())
 
 
-def test_engines(exported: Path) -> None:
-    result = _merge_ros("engines", "--model", exported, "--precision", "fp32", "--device", "cpu", "--json")
+def test_engines(merge_ros: Any, exported: Path) -> None:
+    result = merge_ros("engines", "--model", exported, "--precision", "fp32", "--device", "cpu", "--json")
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads(result.stdout)
     assert {entry["backend"] for entry in report["engines"]} == {
@@ -72,23 +65,23 @@ def test_engines(exported: Path) -> None:
     }
     assert report["chosen"]["backend"] == "onnx"
     assert "fp32" in report["chosen"]["reason"]
-    shown = _merge_ros("engines", "--model", exported, "--precision", "fp32", "--device", "cpu").stdout
+    shown = merge_ros("engines", "--model", exported, "--precision", "fp32", "--device", "cpu").stdout
     assert "would run with backend onnx, device cpu, precision fp32" in shown
     for entry in report["engines"]:
         assert entry["note"] in shown
 
 
-def test_engines_when_nothing_fits(exported: Path) -> None:
-    result = _merge_ros("engines", "--model", exported, "--device", "cuda:63")
+def test_engines_when_nothing_fits(merge_ros: Any, exported: Path) -> None:
+    result = merge_ros("engines", "--model", exported, "--device", "cuda:63")
     assert result.returncode == 1
     assert "nothing can run it" in result.stdout
 
 
-def test_benchmark(exported: Path, tmp_path: Path) -> None:
+def test_benchmark(merge_ros: Any, exported: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     words = ("--engines", "onnx,onnx/fp16", "--runs", 3, "--batch", 2, "--size", "80x60", "--threads", 1)
     files = ("--json", tmp_path / "b.json", "--plot", tmp_path / "b.png")
-    result = _merge_ros("benchmark", "--model", exported, *words, *files)
+    result = merge_ros("benchmark", "--model", exported, *words, *files)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "onnx/fp16: left out: backend 'onnx' runs in fp32 on cpu" in result.stdout
     assert "2 image(s) of 80x60, 64x48 inside, 3 runs in turn" in result.stdout
@@ -102,10 +95,10 @@ def test_benchmark(exported: Path, tmp_path: Path) -> None:
     assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_benchmark_of_nothing() -> None:
-    result = _merge_ros("benchmark", "--engines", "abacus")
+def test_a_benchmark_of_nothing(merge_ros: Any) -> None:
+    result = merge_ros("benchmark", "--engines", "abacus")
     assert result.returncode == 2
     assert "backend='abacus' is unknown" in result.stderr
-    result = _merge_ros("benchmark", "--engines", "onnx/quickly")
+    result = merge_ros("benchmark", "--engines", "onnx/quickly")
     assert result.returncode == 2
     assert "'quickly' is neither a precision, nor a torch mode, nor a device" in result.stderr

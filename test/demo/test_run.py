@@ -1,4 +1,4 @@
-"""The whole demo in its processes over real ROS 2, with a random model: what matters here is that all of it runs."""
+"""The whole demo in its processes over real ROS 2: what matters here is that all of it runs, not how well."""
 
 import importlib.util
 import json
@@ -14,7 +14,7 @@ import pytest
 
 from merge_ros.demo.run import HEADLINE, RESULTS
 
-for needed in ("rclpy", "rosbags", "PIL", "torch"):
+for needed in ("rclpy", "rosbags", "PIL"):
     pytest.importorskip(needed)
 if importlib.util.find_spec("merge_ros.msg") is None:
     pytest.skip("needs the installed package", allow_module_level=True)
@@ -26,15 +26,26 @@ FRAMES = 15
 class DemoProcess:
     """`merge-ros demo` as a user starts it; its processes carry a mark by which they are found."""
 
-    def __init__(self, out: Path, model: str, *options: str) -> None:
+    def __init__(self, out: Path, *options: str) -> None:
         self.out = out
         self.mark = uuid.uuid4().hex
         out.parent.mkdir(parents=True, exist_ok=True)
-        fixed = ("--backend", "torch", "--scale-source", "fixed", "--scale", "4", "--shift", "0.5")
-        # A random model does not see the floor: the scale is given.
+        # Without torch, and with metres from the first frame on.
+        fixed = (
+            "--backend",
+            "onnx",
+            "--processing-pixels",
+            "4096",
+            "--scale-source",
+            "fixed",
+            "--scale",
+            "4",
+            "--shift",
+            "0.5",
+        )
         environment = {name: value for name, value in os.environ.items() if name != "ROS_DOMAIN_ID"}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "merge_ros.cli.main", "demo", "--out", str(out), "--model", model, *fixed, *options],
+            [sys.executable, "-m", "merge_ros.cli.main", "demo", "--out", str(out), *fixed, *options],
             cwd=out.parent,
             env=environment | {"MERGE_ROS_TEST_MARK": self.mark},
             stdout=subprocess.PIPE,
@@ -72,11 +83,6 @@ class DemoProcess:
         return found
 
 
-@pytest.fixture
-def random_model_folder(random_model: Path) -> str:
-    return str(random_model)
-
-
 def check_results(demo: DemoProcess) -> dict:
     status, output = demo.wait()
     assert status == 0, output
@@ -100,22 +106,20 @@ def check_results(demo: DemoProcess) -> dict:
     return summary
 
 
-def test_two_demos_at_once_do_not_disturb_each_other_and_a_third_replaces_the_first(
-    tmp_path: Path, random_model_folder: str
-) -> None:
+def test_two_demos_at_once_do_not_disturb_each_other_and_a_third_replaces_the_first(tmp_path: Path) -> None:
     options = ("--frames", str(FRAMES))
-    together = [DemoProcess(tmp_path / name / "out", random_model_folder, *options) for name in ("a", "b")]
+    together = [DemoProcess(tmp_path / name / "out", *options) for name in ("a", "b")]
     for demo in together:
         check_results(demo)
     before = (together[0].out / "summary.json").stat().st_mtime_ns
-    again = DemoProcess(together[0].out, random_model_folder, *options)
+    again = DemoProcess(together[0].out, *options)
     check_results(again)
     assert (again.out / "summary.json").stat().st_mtime_ns > before
 
 
 @pytest.mark.parametrize("to_all", [True, False], ids=["ctrl_c", "sigterm"])
-def test_an_interrupt_ends_every_process(tmp_path: Path, random_model_folder: str, to_all: bool) -> None:
-    demo = DemoProcess(tmp_path / "out", random_model_folder)
+def test_an_interrupt_ends_every_process(tmp_path: Path, to_all: bool) -> None:
+    demo = DemoProcess(tmp_path / "out")
     demo.wait_for_line("playing")
     assert len(demo.left_behind()) >= 4
     if to_all:
@@ -128,8 +132,8 @@ def test_an_interrupt_ends_every_process(tmp_path: Path, random_model_folder: st
     assert not (demo.out / "summary.json").exists()
 
 
-def test_a_loop_ends_with_ctrl_c_and_its_results(tmp_path: Path, random_model_folder: str) -> None:
-    demo = DemoProcess(tmp_path / "out", random_model_folder, "--loop", "--frames", "3")
+def test_a_loop_ends_with_ctrl_c_and_its_results(tmp_path: Path) -> None:
+    demo = DemoProcess(tmp_path / "out", "--loop", "--frames", "3")
     demo.wait_for_line("playing")
     time.sleep(5)
     os.killpg(demo.process.pid, signal.SIGINT)
@@ -140,7 +144,7 @@ def test_a_loop_ends_with_ctrl_c_and_its_results(tmp_path: Path, random_model_fo
 
 
 def test_a_node_that_cannot_load_its_model_says_why(tmp_path: Path) -> None:
-    demo = DemoProcess(tmp_path / "out", str(tmp_path / "no_such_model"))
+    demo = DemoProcess(tmp_path / "out", "--model", str(tmp_path / "no_such_model"))
     status, output = demo.wait()
     assert status == 2
     assert "refused to configure" in output
@@ -150,7 +154,7 @@ def test_a_node_that_cannot_load_its_model_says_why(tmp_path: Path) -> None:
 
 
 def test_a_recording_that_is_none_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    demo = DemoProcess(tmp_path / "out", "merge-tiny", "--recording", str(tmp_path))
+    demo = DemoProcess(tmp_path / "out", "--recording", str(tmp_path))
     status, output = demo.wait()
     assert status == 2
     assert "is not a recording" in output
