@@ -38,7 +38,8 @@ class PublishedWay:
     def __init__(self, model: str, threads: int) -> None:
         import torch
 
-        from merge_ros.model.checkpoint import load_checkpoint, load_text_encoder
+        from merge_ros.model.checkpoint import load_checkpoint
+        from merge_ros.model.text_encoder import load_text_encoder
 
         if threads:
             torch.set_num_threads(threads)

@@ -27,8 +27,9 @@ from torch import nn
 
 from merge_ros.config import EstimatorSettings, GenerationRequest, GeneratorSettings
 from merge_ros.estimator import DepthEstimator
-from merge_ros.model.checkpoint import load_scheduler, load_text_encoder
+from merge_ros.model.checkpoint import load_scheduler
 from merge_ros.model.locate import find_model
+from merge_ros.model.text_encoder import load_text_encoder
 from merge_ros.runtime.image_engine import ImageEngine
 
 PROMPTS = (

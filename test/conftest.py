@@ -40,11 +40,12 @@ def reference_large() -> Path:
 def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete one-step model of a few thousand seeded random weights, in the official folder layout."""
     torch = pytest.importorskip("torch")
-    from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, PixArtTransformer2DModel
+    from diffusers import DPMSolverMultistepScheduler, PixArtTransformer2DModel
+    from tiny_models import tiny_vae
 
-    from merge_ros.model.checkpoint import save_empty_prompt
     from merge_ros.model.conditioning import Conditioning
     from merge_ros.model.converter import PixArtConverter
+    from merge_ros.model.empty_prompt import save_empty_prompt
 
     folder = tmp_path_factory.mktemp("random_model")
     torch.manual_seed(0)
@@ -59,14 +60,7 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         sample_size=16,
         patch_size=2,
     )
-    vae = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3,
-        block_out_channels=(8, 8, 16),
-        layers_per_block=1,
-        norm_num_groups=4,
-        mid_block_add_attention=False,
-    )
+    vae = tiny_vae()
     converter = PixArtConverter.for_backbone(backbone, 2)
     backbone.save_pretrained(folder / "transformer")
     vae.save_pretrained(folder / "vae")

@@ -12,33 +12,26 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import diffusers
 import torch
 from diffusers import DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler, SchedulerMixin
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from merge_ros.errors import CheckpointError, MergeError, MissingDependencyError
+from merge_ros.errors import CheckpointError
 from merge_ros.model.autoencoder import KINDS, Autoencoder, downsampling
 from merge_ros.model.codec import FULL_CODEC, LIGHT_CODEC, find_codec, read_config
-from merge_ros.model.conditioning import Conditioning, encode_prompt
+from merge_ros.model.conditioning import Conditioning
+from merge_ros.model.empty_prompt import EMPTY_PROMPT, load_empty_prompt
 from merge_ros.model.flux import MergeFlux
-from merge_ros.model.flux_text import encode_flux_prompt
 from merge_ros.model.locate import find_model
 from merge_ros.model.memory import NO_PLAN, MemoryPlan, place
 from merge_ros.model.networks import Converter, Network, load_network
-from merge_ros.model.parts import load_part as load_part
+from merge_ros.model.parts import load_part
 
 CPU = torch.device("cpu")
-EMPTY_PROMPT = "empty_prompt.safetensors"
 # Sub-folders of a model; what is not needed may be missing.
 PARTS = (
     "transformer",
@@ -199,95 +192,6 @@ def load_scheduler(folder: Path) -> SchedulerMixin:
     return kind.from_config(config)
 
 
-def save_empty_prompt(conditioning: Conditioning, converters: Path) -> None:
-    """Store the empty prompt's embedding beside the converters, so that depth needs no text encoder."""
-    tensors = {"prompt_embeds": conditioning.text, "prompt_mask": conditioning.mask}
-    if conditioning.pooled is not None:
-        tensors["pooled_prompt_embeds"] = conditioning.pooled
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, converters / EMPTY_PROMPT)
-
-
-def load_empty_prompt(folder: Path, converters: Path, network: Network, dtype: torch.dtype) -> Conditioning | None:
-    """The empty prompt that is stored with a converter set, or else as the model's own text encoders embed it.
-
-    Args:
-        folder: of the model.
-        converters: of the converter set itself; it need not exist.
-        network: that is to be told it.
-        dtype: precision of the text encoders, if they have to be loaded.
-
-    Returns:
-        None where there is neither.
-
-    Raises:
-        CheckpointError: what is there is damaged or does not fit the network.
-    """
-    stored = converters / EMPTY_PROMPT
-    if stored.is_file():
-        try:
-            tensors = load_file(stored)
-            pooled = tensors.get("pooled_prompt_embeds")
-            conditioning = Conditioning(
-                tensors["prompt_embeds"].float(),
-                tensors["prompt_mask"],
-                pooled=None if pooled is None else pooled.float(),
-            )
-        except (SafetensorError, KeyError, MergeError) as error:
-            raise CheckpointError(f"{stored} cannot be used: {error!r}") from error
-    elif not (folder / "text_encoder").is_dir():
-        return None
-    elif isinstance(network, MergeFlux):
-        conditioning = encode_flux_prompt(folder, "", dtype)
-    else:
-        conditioning = encode_prompt(*load_text_encoder(folder), "")
-    if conditioning.text.shape[-1] != network.text_channels:
-        raise CheckpointError(
-            f"{folder}: the text has {conditioning.text.shape[-1]} channels, the transformer takes "
-            f"{network.text_channels}"
-        )
-    return conditioning
-
-
-def load_text_encoder(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
-    """The tokenizer and the T5 encoder of a model folder, on the CPU.
-
-    Raises:
-        CheckpointError: a folder is missing or damaged.
-    """
-    from transformers import T5EncoderModel
-
-    tokenizer = load_tokenizer(folder)
-    try:
-        with _no_loading_bar():
-            encoder = T5EncoderModel.from_pretrained(
-                folder / "text_encoder", dtype=dtype, use_safetensors=True, local_files_only=True
-            )
-    except Exception as error:  # transformers raises many unrelated types on damaged files
-        raise CheckpointError(f"the text encoder of {folder} cannot be loaded: {error}") from error
-    return tokenizer, encoder.eval().requires_grad_(False)
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a model folder; its text encoder must be there too, but is not loaded.
-
-    Raises:
-        CheckpointError: a folder is missing or damaged.
-        MissingDependencyError: the vocabulary is T5's own, and sentencepiece is not installed.
-    """
-    from transformers import AutoTokenizer
-
-    for part in ("tokenizer", "text_encoder"):
-        if not (folder / part).is_dir():
-            raise CheckpointError(f"{folder / part} does not exist; prompts cannot be encoded without it")
-    # Without the package, transformers takes such a vocabulary for another kind of file.
-    if (folder / "tokenizer" / "spiece.model").is_file() and importlib.util.find_spec("sentencepiece") is None:
-        raise MissingDependencyError("sentencepiece", "torch", f"reading {folder / 'tokenizer' / 'spiece.model'}")
-    try:
-        return AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-    except Exception as error:  # as above
-        raise CheckpointError(f"the tokenizer of {folder} cannot be loaded: {error}") from error
-
-
 def _check_scheduler(scheduler: SchedulerMixin, network: Network, folder: Path) -> None:
     """FLUX follows a flow, PixArt a noise schedule; a scheduler of the other kind would give nonsense."""
     flow = isinstance(scheduler, FlowMatchEulerDiscreteScheduler)
@@ -307,17 +211,3 @@ def _check_downsampling(vae: Autoencoder, full: Path) -> None:
         raise CheckpointError(
             f"the codec has {downsampling(vae)} pixels per latent pixel, the model's VAE in {full} has {wanted}"
         )
-
-
-@contextmanager
-def _no_loading_bar() -> Iterator[None]:
-    """transformers draws one for every load, across the progress of whoever loads."""
-    from transformers.utils import logging
-
-    before = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if before:
-            logging.enable_progress_bar()

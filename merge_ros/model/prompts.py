@@ -11,8 +11,8 @@ import torch
 from diffusers import PixArtAlphaPipeline
 
 from merge_ros.errors import InputError
-from merge_ros.model.checkpoint import load_text_encoder, load_tokenizer
 from merge_ros.model.conditioning import MAX_PROMPT_TOKENS, Conditioning
+from merge_ros.model.text_encoder import load_text_encoder, load_tokenizer
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from merge_ros.config import EstimatorSettings, GenerationRequest, GeneratorSettings
 from merge_ros.errors import BackendError, CheckpointError, ConfigurationError, InputError
 from merge_ros.model.autoencoder import downsampling
-from merge_ros.model.checkpoint import load_checkpoint, load_part, load_scheduler
+from merge_ros.model.checkpoint import load_checkpoint, load_scheduler
 from merge_ros.model.codec import FULL_CODEC, LIGHT_CODEC, find_codec
 from merge_ros.model.conditioning import Conditioning
 from merge_ros.model.depth_mode import DepthMode
@@ -26,6 +26,7 @@ from merge_ros.model.family import FLUX, family_of
 from merge_ros.model.fingerprint import fingerprint
 from merge_ros.model.image_mode import ImageMode
 from merge_ros.model.locate import find_model
+from merge_ros.model.parts import load_part
 from merge_ros.model.prompts import PromptEncoder
 from merge_ros.runtime.engine import DepthEngine
 from merge_ros.runtime.exported import check_size

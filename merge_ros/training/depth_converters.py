@@ -28,6 +28,7 @@ from merge_ros.training.architecture import TinyArchitecture
 from merge_ros.training.checksum import checksum
 from merge_ros.training.commands import add_start, stage_parser, start_stage
 from merge_ros.training.compute import Worker, compiled, launch, use_plain_attention
+from merge_ros.training.converters.pixart_family import see_images_as
 from merge_ros.training.data import PackedData, pack
 from merge_ros.training.depth_losses import abs_rel, align, outline_error
 from merge_ros.training.folder import save_codec, save_converters
@@ -128,12 +129,7 @@ def new_converter(backbone: PixArtTransformer2DModel, shape: TinyArchitecture) -
         depth_timestep=shape.depth_timestep,
         num_inference_steps=1,
     )
-    channels = backbone.config.in_channels
-    with torch.no_grad():
-        # The image half of the 8-channel patch embedding means what the backbone's own embedding means.
-        converter.pos_embed.proj.weight[:, :channels] = backbone.pos_embed.proj.weight
-        converter.pos_embed.proj.weight[:, channels:] = 0
-        converter.pos_embed.proj.bias.copy_(backbone.pos_embed.proj.bias)
+    see_images_as(backbone, converter, slot_share=0.0)
     return converter
 
 

@@ -12,10 +12,10 @@ from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, PixArtTransfor
 from transformers import PreTrainedTokenizerFast, T5EncoderModel
 
 from merge_ros.errors import ConfigurationError
-from merge_ros.model.checkpoint import save_empty_prompt
 from merge_ros.model.codec import LIGHT_CODEC
 from merge_ros.model.conditioning import encode_prompt
 from merge_ros.model.converter import PixArtConverter
+from merge_ros.model.empty_prompt import save_empty_prompt
 from merge_ros.model.light_codec import LightCodec
 
 

@@ -25,9 +25,10 @@ from merge_ros.estimator import DepthEstimator
 from merge_ros.evaluation.evaluate import evaluate_pairs
 from merge_ros.evaluation.folder import find_pairs
 from merge_ros.model.autoencoder import downsampling
-from merge_ros.model.checkpoint import load_checkpoint, load_part
+from merge_ros.model.checkpoint import load_checkpoint
 from merge_ros.model.codec import LIGHT_CODEC
 from merge_ros.model.light_codec import LightCodec
+from merge_ros.model.parts import load_part
 from merge_ros.runtime.autoencoder_folding import fold_autoencoder
 from merge_ros.runtime.graph import fold_checkpoint
 from merge_ros.training.architecture import TinyArchitecture

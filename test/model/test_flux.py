@@ -10,6 +10,7 @@ import pytest
 import torch
 from diffusers import FluxPipeline, FluxTransformer2DModel
 from safetensors.torch import load_file, save_file
+from tiny_models import tiny_flux
 
 from merge_ros.errors import CheckpointError, ConfigurationError, InputError
 from merge_ros.evaluation.parity import verify
@@ -22,18 +23,7 @@ from merge_ros.model.networks import load_network
 def make_backbone(double: int = 3, single: int = 5, **changes: object) -> FluxTransformer2DModel:
     """A FLUX of two heads with seeded random weights."""
     torch.manual_seed(double * 100 + single)
-    settings = {
-        "in_channels": 16,
-        "num_layers": double,
-        "num_single_layers": single,
-        "attention_head_dim": 8,
-        "num_attention_heads": 2,
-        "joint_attention_dim": 12,
-        "pooled_projection_dim": 6,
-        "guidance_embeds": True,
-        "axes_dims_rope": (2, 2, 4),
-    }
-    return FluxTransformer2DModel(**{**settings, **changes}).eval()
+    return tiny_flux(double, single, **changes).eval()
 
 
 def randomised(converter: FluxConverter) -> FluxConverter:

@@ -15,8 +15,8 @@ pytest.importorskip("torch", reason="prompts are encoded with the extra 'torch'"
 import torch
 
 from merge_ros.errors import InputError, MissingDependencyError
-from merge_ros.model.checkpoint import load_tokenizer
 from merge_ros.model.prompts import PromptEncoder
+from merge_ros.model.text_encoder import load_tokenizer
 
 TEXTS = ("a red crate on a wooden floor", "a blue ball before a white wall", "a green mug and an orange cone")
 

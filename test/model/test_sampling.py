@@ -72,7 +72,7 @@ def test_multi_step_checkpoint_through_the_estimator(reference_base: Path, rando
 
     from merge_ros.config import EstimatorSettings
     from merge_ros.estimator import DepthEstimator
-    from merge_ros.model.checkpoint import save_empty_prompt
+    from merge_ros.model.empty_prompt import save_empty_prompt
 
     model = Path(shutil.copytree(reference_base, tmp_path / "model"))
     save_empty_prompt(Conditioning(torch.randn(1, 1, 24), torch.ones(1, 1)), model / "depth_converters")

@@ -14,19 +14,20 @@ pytest.importorskip("torch")
 
 import torch
 from diffusers import (
-    AutoencoderKL,
     DDIMScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxControlPipeline,
     FluxTransformer2DModel,
 )
+from tiny_models import tiny_flux, tiny_vae
 from torch import Tensor
 
 from merge_ros.config import EstimatorSettings
 from merge_ros.errors import CheckpointError, ConfigurationError
 from merge_ros.estimator import DepthEstimator
-from merge_ros.model.checkpoint import load_checkpoint, save_empty_prompt
+from merge_ros.model.checkpoint import load_checkpoint
 from merge_ros.model.conditioning import Conditioning
+from merge_ros.model.empty_prompt import save_empty_prompt
 from merge_ros.model.flux import pack
 from merge_ros.model.flux_converter import FluxConverter
 from merge_ros.model.memory import MemoryPlan, place
@@ -42,27 +43,8 @@ def flux_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A MERGE-L of a few thousand seeded random weights, whose VAE has a shift."""
     folder = tmp_path_factory.mktemp("flux_model")
     torch.manual_seed(0)
-    backbone = FluxTransformer2DModel(
-        in_channels=16,
-        num_layers=2,
-        num_single_layers=3,
-        attention_head_dim=8,
-        num_attention_heads=2,
-        joint_attention_dim=12,
-        pooled_projection_dim=6,
-        guidance_embeds=True,
-        axes_dims_rope=(2, 2, 4),
-    )
-    vae = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3,
-        block_out_channels=(8, 8, 16),
-        layers_per_block=1,
-        norm_num_groups=4,
-        mid_block_add_attention=False,
-        scaling_factor=0.7,
-        shift_factor=0.3,
-    )
+    backbone = tiny_flux(2, 3)
+    vae = tiny_vae(scaling_factor=0.7, shift_factor=0.3)
     converter = FluxConverter.for_backbone(
         backbone, 2, num_inference_steps=3, processing_pixels=HEIGHT * WIDTH, copy_into_dual=True
     )

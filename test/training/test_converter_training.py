@@ -22,8 +22,9 @@ pytest.importorskip("accelerate", reason="training needs the extra 'train'")
 
 import torch
 from accelerate.state import AcceleratorState
-from diffusers import FlowMatchEulerDiscreteScheduler, FluxTransformer2DModel
+from diffusers import FlowMatchEulerDiscreteScheduler
 from safetensors.torch import load_file
+from tiny_models import tiny_flux
 
 from merge_ros.cli.main import main
 from merge_ros.config import EstimatorSettings
@@ -36,8 +37,8 @@ from merge_ros.config.training import (
 )
 from merge_ros.errors import CheckpointError, ConfigurationError, TrainingError
 from merge_ros.estimator import DepthEstimator
-from merge_ros.model.checkpoint import save_empty_prompt
 from merge_ros.model.conditioning import Conditioning
+from merge_ros.model.empty_prompt import save_empty_prompt
 from merge_ros.training.architecture import (
     TinyArchitecture,
     build_scheduler,
@@ -78,17 +79,7 @@ def flux(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained FLUX of a few thousand weights, whose VAE has a shift, with a made-up empty prompt."""
     folder = tmp_path_factory.mktemp("flux")
     torch.manual_seed(0)
-    backbone = FluxTransformer2DModel(
-        in_channels=16,
-        num_layers=2,
-        num_single_layers=4,
-        attention_head_dim=8,
-        num_attention_heads=2,
-        joint_attention_dim=12,
-        pooled_projection_dim=6,
-        guidance_embeds=True,
-        axes_dims_rope=(2, 2, 4),
-    )
+    backbone = tiny_flux(2, 4)
     vae = build_vae(SHAPE)
     vae.register_to_config(scaling_factor=0.7, shift_factor=0.3)
     backbone.save_pretrained(folder / "transformer")

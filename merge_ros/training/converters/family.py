@@ -15,16 +15,11 @@ from torch.utils.checkpoint import checkpoint as run_again
 from merge_ros.config.training import TrainingSettings
 from merge_ros.errors import CheckpointError, ConfigurationError
 from merge_ros.model.autoencoder import Autoencoder, downsampling
-from merge_ros.model.checkpoint import (
-    Checkpoint,
-    load_autoencoder,
-    load_empty_prompt,
-    load_scheduler,
-    save_empty_prompt,
-)
+from merge_ros.model.checkpoint import Checkpoint, load_autoencoder, load_scheduler
 from merge_ros.model.codec import FULL_CODEC, read_config
 from merge_ros.model.converter import DEFAULT_STEPS
 from merge_ros.model.depth_mode import predict_latent
+from merge_ros.model.empty_prompt import load_empty_prompt, save_empty_prompt
 from merge_ros.model.locate import find_model
 from merge_ros.model.network import group_size
 from merge_ros.model.networks import Network
