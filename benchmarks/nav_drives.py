@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import tempfile
@@ -61,10 +62,11 @@ def main() -> int:
             else:
                 print(
                     f"| {number}: {verdict['room']} | {verdict['outcome']} | {verdict['seconds']:.0f} "
-                    f"| {verdict['path_length']:.1f} | {verdict['clearance']:.2f} | {verdict['with_metres']:.0%} |",
+                    f"| {verdict['path_length']:.1f} | {verdict.get('clearance', math.nan):.2f} "
+                    f"| {verdict['with_metres']:.0%} |",
                     flush=True,
                 )
-            if arguments.out:
+            if arguments.out and (folder / "drive.npz").is_file():  # not where the costmaps never came
                 draw_film(errand, SETTINGS, folder / "drive.npz", verdict["outcome"])[-1].save(folder / "end.png")
     reached = sum(verdict["outcome"] == "goal" for verdict in verdicts)
     print(f"{reached} of {len(verdicts)} goals reached without touching anything", file=sys.stderr)

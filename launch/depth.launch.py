@@ -13,7 +13,6 @@ from launch.actions import (
     LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
-    SetEnvironmentVariable,
 )
 from launch.conditions import IfCondition
 from launch.events import matches_action
@@ -24,12 +23,12 @@ from launch_ros.events.lifecycle import ChangeState
 from launch_ros.parameter_descriptions import ParameterValue
 
 from merge_ros.config import CHOICES
+from merge_ros.ros.launching import SECONDS_TO_END, existing, fast_dds_profile, shared_arguments
 from merge_ros.ros.parameters import DESCRIPTIONS, default_value
 from merge_ros.ros.view_options import WEB_PORT
 
 # Beside this file, in an installation as in the source tree: found without any environment variable.
 CONFIG = Path(__file__).resolve().parents[1] / "config"
-PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 # Parameters that users set most; empty keeps what the parameter file says.
 OVERRIDES = (
@@ -45,10 +44,12 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(
             "camera_info", default_value="/camera/camera_info", description="Topic of the camera info of that image."
         ),
-        DeclareLaunchArgument(
-            "params_file",
-            default_value=str(CONFIG / "depth.yaml"),
-            description="Parameter file; every parameter is listed in the default one.",
+        *shared_arguments(
+            CONFIG,
+            params_file="Parameter file; every parameter is listed in the default one.",
+            autostart="Configure and activate the node. When it cannot be configured it stays unconfigured, and says "
+            "why.",
+            namespace="Namespace of the node.",
         ),
         *(
             DeclareLaunchArgument(
@@ -66,17 +67,6 @@ def generate_launch_description() -> LaunchDescription:
             choices=["depth_node", "exact_depth_node"],
         ),
         DeclareLaunchArgument("name", default_value="merge", description="Name of the node."),
-        DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node."),
-        DeclareLaunchArgument(
-            "use_sim_time", default_value="false", description="Take the time from /clock.", choices=["true", "false"]
-        ),
-        DeclareLaunchArgument(
-            "autostart",
-            default_value="true",
-            description="Configure and activate the node. When it cannot be configured it stays unconfigured, and says "
-            "why.",
-            choices=["true", "false"],
-        ),
         DeclareLaunchArgument(
             "view",
             default_value="false",
@@ -94,12 +84,6 @@ def generate_launch_description() -> LaunchDescription:
             description="Least severity of the node's log.",
             choices=["debug", "info", "warn", "error", "fatal"],
         ),
-        DeclareLaunchArgument(
-            "fastdds_profile",
-            default_value=str(CONFIG / "fastdds_shm.xml"),
-            description="Fast DDS profile that lets images pass through shared memory; none: Fast DDS's own defaults. "
-            f"Not used where {' or '.join(PROFILE_VARIABLES)} is set.",
-        ),
     ]
     return LaunchDescription([*arguments, OpaqueFunction(function=_start)])
 
@@ -110,11 +94,6 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     def value(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
-    entities: list[LaunchDescriptionEntity] = []
-    profile = value("fastdds_profile")
-    if profile != "none" and not any(context.environment.get(variable) for variable in PROFILE_VARIABLES):
-        entities.append(SetEnvironmentVariable(PROFILE_VARIABLES[0], _existing("fastdds_profile", profile)))
-
     overrides: dict[str, object] = {name: _typed(name, value(name)) for name in OVERRIDES if value(name)}
     overrides["use_sim_time"] = value("use_sim_time") == "true"
     logger = ".".join(part for part in (*value("namespace").split("/"), value("name")) if part)
@@ -123,14 +102,13 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         executable=value("executable"),
         name=value("name"),
         namespace=value("namespace"),
-        parameters=[_existing("params_file", value("params_file")), overrides],
+        parameters=[existing("params_file", value("params_file")), overrides],
         remappings=[("image", value("image")), ("camera_info", value("camera_info"))],
         ros_arguments=["--log-level", f"{logger}:={value('log_level')}"],
         output="both",
-        # The node ends by itself, but on a busy machine not within launch's five seconds.
-        sigterm_timeout="20",
+        sigterm_timeout=SECONDS_TO_END,
     )
-    entities += _autostart(node)
+    entities: list[LaunchDescriptionEntity] = [*fast_dds_profile(context), *_autostart(node)]
     if value("view") == "true":
         namespace = "/" + "/".join(part for part in value("namespace").split("/") if part)
         shown = {"--node": value("name"), "--image": value("image")}
@@ -181,9 +159,3 @@ def _typed(parameter: str, text: str) -> object:
         return float(text)
     except ValueError:
         raise ValueError(f"{parameter}:={text}: a number is needed") from None
-
-
-def _existing(argument: str, path: str) -> str:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{argument}:={path}: there is no such file")
-    return path

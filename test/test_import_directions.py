@@ -89,6 +89,7 @@ THIRD_PARTIES = (
         "PIL": ("pillow", "python3-pil", ("demo", "evaluation/adapters", "synthesis")),
         "rerun": ("rerun-sdk", None, ("ros/view_scene",)),
         "rosbags": ("rosbags", None, ("demo",)),
+        "launch": (None, "launch", ("ros/launching",)),
         "tf2_msgs": (None, "tf2_msgs", ("ros",)),
         "ruamel": ("ruamel-yaml", "python3-ruamel.yaml", ("demo", "training")),
     }

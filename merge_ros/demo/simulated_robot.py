@@ -40,7 +40,9 @@ from merge_ros.simulation.robot import Pose, RobotSettings, SimulatedRobot
 
 STEP = 0.02  # seconds of simulated time
 COMMAND_LASTS = 0.5  # seconds; without a new one the robot stops, as robots do
-FIRST_SECOND = 1000  # of the clock: with zero, tf2 would take stamps for "the newest"
+# Of the clock. With zero, tf2 would take stamps for "the newest"; with a minute or more, the first jump of the clock
+# would use up the time that a costmap waits for the robot's frames (initial_transform_timeout).
+FIRST_SECOND = 10
 ODOM, BASE, OPTICAL = "odom", "base_link", "camera_optical_frame"
 
 PARAMETERS = {

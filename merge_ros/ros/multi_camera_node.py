@@ -20,6 +20,7 @@ from rclpy.validate_namespace import validate_namespace
 from merge_ros.batching import SharedModel
 from merge_ros.config import EstimatorSettings
 from merge_ros.errors import ConfigurationError
+from merge_ros.estimator import DepthEstimator
 from merge_ros.ros.depth_node import DIAGNOSTICS_PERIOD, DepthNode
 from merge_ros.ros.process import run_nodes
 from merge_ros.ros.watchdog import Estimator
@@ -70,7 +71,7 @@ class MultiCameraNode(Node):
                 described.floating_point_range = [FloatingPointRange(from_value=0.0, to_value=LONGEST_PATIENCE)]
             value[name] = self.declare_parameter(name, default, described).value
         names = _checked(list(value["cameras"]))
-        self._model = SharedModel(value["batch_patience"])
+        self._model = SharedModel(value["batch_patience"], DepthEstimator)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(DIAGNOSTICS_PERIOD, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.cameras: list[DepthNode] = []

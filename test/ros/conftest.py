@@ -268,14 +268,15 @@ class Camera:
     Collects what the node says of each frame.
     """
 
-    def __init__(self, graph: Graph, node: str = "/merge") -> None:
-        from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+    def __init__(self, graph: Graph, node: str = "/merge", compressed: bool = False) -> None:
+        from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
         from merge_ros.msg import DepthStatus
 
         self.graph = graph
         self._seconds = itertools.count(1000)
-        self._images = graph.node.create_publisher(Image, "/image", 1)
+        kind, topic = (CompressedImage, "/image/compressed") if compressed else (Image, "/image")
+        self._images = graph.node.create_publisher(kind, topic, 1)
         self._infos = graph.node.create_publisher(CameraInfo, "/camera_info", 1)
         self.statuses = graph.collect(DepthStatus, f"{node}/status")
         self.outputs = {
@@ -340,6 +341,11 @@ class Camera:
 @pytest.fixture(scope="module")
 def camera(graph: Graph) -> Camera:
     return Camera(graph)
+
+
+@pytest.fixture(scope="module")
+def compressed_camera(graph: Graph) -> Camera:
+    return Camera(graph, compressed=True)
 
 
 @pytest.fixture

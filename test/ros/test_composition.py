@@ -6,16 +6,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 
-from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Header
+
+from camera_rig import CameraRig
 
 from merge_ros.msg import DepthStatus
-from merge_ros.ros.conversions import array_to_image, image_to_array
+from merge_ros.ros.conversions import image_to_array
 
 LIMIT = 120.0  # seconds; reached only when something is broken
 
@@ -75,49 +74,6 @@ def test_a_camera_and_the_depth_node_share_an_executor(start_node: Any, graph: A
 MULTI = "import sys; from merge_ros.ros.multi_camera_node import main; sys.exit(main())"
 
 
-class Rig:
-    """Two cameras of different pictures that shoot together."""
-
-    def __init__(self, graph: Any) -> None:
-        self.graph = graph
-        self.second = 100
-        self.publishers = {}
-        self.statuses, self.depths = {}, {}
-        for value, name in enumerate(("front", "rear"), start=1):
-            rgb = np.random.default_rng(value).integers(0, 255, (48, 64, 3)).astype(np.uint8)
-            self.publishers[name] = (
-                graph.node.create_publisher(Image, f"/{name}/image", 1),
-                graph.node.create_publisher(CameraInfo, f"/{name}/camera_info", 1),
-                rgb,
-            )
-            self.statuses[name] = graph.collect(DepthStatus, f"/{name}/merge/status")
-            self.depths[name] = graph.collect(Image, f"/{name}/merge/depth")
-
-    def shoot(self, *names: str) -> int:
-        self.second += 1
-        for name in names:
-            images, infos, rgb = self.publishers[name]
-            header = Header(frame_id=f"{name}_optical")
-            header.stamp.sec = self.second
-            infos.publish(CameraInfo(header=header, width=64, height=48, k=[60.0, 0, 31.5, 0, 61.0, 23.5, 0, 0, 1]))
-            images.publish(array_to_image(rgb, "rgb8", header))
-        return self.second
-
-    def exchange(self, *names: str) -> dict[str, Any]:
-        """Shoot until each has depth of the same shot; these depth images."""
-        end = time.monotonic() + LIMIT
-        while time.monotonic() < end:
-            second = self.shoot(*names)
-            patience = time.monotonic() + 5
-            while time.monotonic() < patience:
-                found = {name: [m for m in self.depths[name] if m.header.stamp.sec == second] for name in names}
-                if all(found.values()):
-                    return {name: messages[0] for name, messages in found.items()}
-                time.sleep(0.01)
-        last = {name: [s.error_text for s in statuses[-1:]] for name, statuses in self.statuses.items()}
-        raise AssertionError(f"no depth of {names}; {last}")
-
-
 def test_two_cameras_share_a_model_and_keep_their_own_scale_status_and_lifecycle(
     start_node: Any, graph: Any, handle_of: Any, tmp_path: Path
 ) -> None:
@@ -130,7 +86,7 @@ def test_two_cameras_share_a_model_and_keep_their_own_scale_status_and_lifecycle
     code = MULTI.replace("sys.exit", f"sys.argv += ['--params-file', {str(parameters)!r}]; sys.exit")
     # Cameras that shoot together shall stay together, on a slow machine too.
     process = start_node(code, name="multi_camera", batch_patience=1.0).process
-    rig = Rig(graph)
+    rig = CameraRig(graph)
     process.wait_for_output("listening to /rear/image")
 
     both = rig.exchange("front", "rear")

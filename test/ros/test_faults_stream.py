@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +68,39 @@ def wait(condition: Any, what: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def node(start_node: Any, camera: Any) -> Any:
-    """An active node with the shipped model in small, and a fixed scale."""
-    node = start_node(FRAGILE_NODE, scale_source="fixed", scale=2, far=100.0)
+def node(start_node: Any, camera: Any, config_folder: Path) -> Any:
+    """An active node with the shipped model in small, a fixed scale, and the transport of the launch files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", str(config_folder / "fastdds_shm.xml"))
+        node = start_node(FRAGILE_NODE, scale_source="fixed", scale=2, far=100.0)
     node.bring_to("active")
     return node
+
+
+@pytest.fixture
+def large_picture() -> tuple[Image, CameraInfo]:
+    """320x240: its cloud has more than 1 MB."""
+    rows, columns = np.mgrid[:240, :320]
+    image = array_to_image(np.stack([columns % 256, rows, rows], -1).astype(np.uint8), "rgb8", Header())
+    return image, CameraInfo(width=320, height=240, k=[300.0, 0, 160, 0, 300, 120, 0, 0, 1])
+
+
+@pytest.fixture
+def deaf_subscriber(graph: Any, node_process: Any, tmp_path: Path) -> Callable[[], Any]:
+    """Starts a subscriber that never reads: `with deaf_subscriber() as process`."""
+
+    @contextmanager
+    def start() -> Iterator[Any]:
+        environment = {"ROS_DOMAIN_ID": str(graph.domain)}
+        deaf = node_process([sys.executable, "-c", DEAF_SUBSCRIBER], tmp_path / "deaf.txt", environment)
+        try:
+            deaf.wait_for_output("subscribed")
+            time.sleep(1.0)  # until the node knows it
+            yield deaf
+        finally:
+            deaf.kill()
+
+    return start
 
 
 def test_a_camera_that_stops_is_told_and_may_return(
@@ -154,45 +185,57 @@ def test_a_clock_that_jumps(
 
 
 def test_a_slow_subscriber_slows_nobody(
-    node: Any,
-    camera: Any,
-    graph: Any,
-    node_process: Any,
-    tmp_path: Path,
-    picture_info: CameraInfo,
-    often: Any,
-    tell: Any,
+    node: Any, camera: Any, large_picture: tuple[Image, CameraInfo], deaf_subscriber: Any, often: Any, tell: Any
 ) -> None:
-    rows, columns = np.mgrid[:240, :320]
-    image = array_to_image(np.stack([columns % 256, rows, rows], -1).astype(np.uint8), "rgb8", Header())
-    info = CameraInfo(width=320, height=240, k=[300.0, 0, 160, 0, 300, 120, 0, 0, 1])
     frames = often(20, 500)
 
     def milliseconds() -> float:
         """Median time from image to end of publishing."""
         taken = []
         for _ in range(frames):
-            taken.append(camera.exchange(image, info, is_ok).latency_total_ms)
+            taken.append(camera.exchange(*large_picture, is_ok).latency_total_ms)
             camera.forget()
         return float(np.median(taken))
 
     alone = milliseconds()
-    environment = {"ROS_DOMAIN_ID": str(graph.domain)}
-    deaf = node_process([sys.executable, "-c", DEAF_SUBSCRIBER], tmp_path / "deaf.txt", environment)
-    try:
-        deaf.wait_for_output("subscribed")
-        time.sleep(1.0)  # until the node knows it
+    with deaf_subscriber():
         together = milliseconds()
-    finally:
-        deaf.kill()
     assert together < 3 * alone + 150
-    status = camera.exchange(image, info, is_ok)
+    status = camera.exchange(*large_picture, is_ok)
     assert camera.metric_outputs(status.header.stamp.sec)
     tell(
         "reliable subscriber of depth, relative depth and cloud that never reads",
         f"{frames} frames of 320x240",
         f"all processed and received by the other subscriber; image to end of publishing {together:.1f} ms (median), "
         f"{alone:.1f} ms without it",
+    )
+
+
+def test_a_subscriber_that_is_stopped_and_then_killed_starves_nobody(
+    node: Any, camera: Any, large_picture: tuple[Image, CameraInfo], deaf_subscriber: Any, often: Any, tell: Any
+) -> None:
+    times, stopped, dead = often(1, 20), 10, 5
+    longest = 0.0
+
+    def receive(frames: int) -> None:
+        nonlocal longest
+        for _ in range(frames):
+            camera.forget()
+            status = camera.exchange(*large_picture, is_ok)
+            told = time.monotonic()
+            assert camera.metric_outputs(status.header.stamp.sec)
+            longest = max(longest, time.monotonic() - told)
+
+    for _ in range(times):
+        with deaf_subscriber() as deaf:
+            deaf.signal(signal.SIGSTOP)
+            receive(stopped)
+        receive(dead)
+    tell(
+        "reliable subscriber of depth, relative depth and cloud that is stopped (SIGSTOP) and then killed (SIGKILL)",
+        f"{times} subscribers; {stopped} frames of 320x240 while stopped and {dead} after the end of each",
+        f"depth, info, relative depth and cloud of every frame reached the other subscriber, {longest:.2f} s after its "
+        "status at most",
     )
 
 
