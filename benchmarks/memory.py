@@ -39,6 +39,11 @@ def in_fp8(name: str) -> bool:
     return "norm" not in name
 
 
+def in_linear_layers(module: nn.Module) -> int:
+    """Number of weights of Linear layers, all of which torchao stores in 8 bits."""
+    return sum(layer.weight.numel() for layer in module.modules() if isinstance(layer, nn.Linear))
+
+
 def main() -> None:
     """Print both tables."""
     with torch.device("meta"):
@@ -69,8 +74,10 @@ def main() -> None:
     both = parameters(flux) + parameters(flux_converters)
     small = parameters(flux, in_fp8) + parameters(flux_converters, in_fp8)
     whole, eight = 2 * both / GB, (small + 2 * (both - small)) / GB
+    linear = in_linear_layers(flux) + in_linear_layers(flux_converters)
+    integers = (linear + 2 * (both - linear)) / GB
     layers = [tensor.numel() for network in (flux, flux_converters) for tensor in network.parameters()]
-    print(f"\nMERGE-L, transformer and converters: bf16 {whole:.1f} GB, fp8 {eight:.1f} GB")
+    print(f"\nMERGE-L, transformer and converters: bf16 {whole:.1f} GB, fp8 {eight:.1f} GB, int8 {integers:.1f} GB")
     print(f"sequential: largest layer {2 * max(layers) / GB:.2f} GB in bf16, {max(layers) / GB:.2f} GB in fp8")
     # A converter runs before every frozen block, and comes to the GPU each time.
     groups = flux_converters.config.num_single_layers

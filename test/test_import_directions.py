@@ -70,6 +70,7 @@ THIRD_PARTIES = (
         "safetensors": ("safetensors", None, TORCH_PARTS),
         "tokenizers": ("tokenizers", None, TORCH_PARTS),
         "torch": ("torch", None, TORCH_PARTS),
+        "torchao": ("torchao", None, ("model",)),
         "transformers": ("transformers", None, TORCH_PARTS),
         "accelerate": ("accelerate", None, ("training",)),
         "cuda": ("cuda-bindings", None, ("runtime",)),

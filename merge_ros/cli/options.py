@@ -47,7 +47,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--quantization",
         choices=QUANTIZATIONS,
         default=defaults.quantization,
-        help="for FLUX: fp8 stores weights in 8 bits, and computes in the precision above (%(default)s)",
+        help="for FLUX: fp8 and int8 store weights in 8 bits, and compute in the precision above (%(default)s)",
     )
     group.add_argument("--steps", type=int, default=defaults.steps, help="denoising steps; 0: the checkpoint's own")
     group.add_argument(

@@ -36,7 +36,7 @@ class EstimatorSettings:
             "cuda_graph" run the folded one, as it is, through torch.compile, or recorded on a GPU; "auto": folded where
             the checkpoint can be folded, else eager.
         offload: for FLUX on a GPU that does not hold it: "none" or "sequential", see `MemoryPlan` in model/memory.py.
-        quantization: for FLUX: "none" or "fp8", likewise.
+        quantization: for FLUX: "none", "fp8" or "int8", likewise.
         steps: denoising steps; 0 takes what the checkpoint was trained for.
         processing_pixels: the image is scaled to about this many pixels before inference; 0 takes the size that the
             model was made for.

@@ -141,7 +141,7 @@ def load_checkpoint(
     set_name = f"{task}_converters"
     folder = find_model(model, PARTS if converters else (*PARTS, set_name))
     converter_folder = (find_model(converters, (set_name,)) if converters else folder) / set_name
-    network = load_network(folder, converter_folder, dtype=dtype)
+    network = load_network(folder, converter_folder, dtype=dtype, **plan.loader_settings())
     vae = load_autoencoder(find_codec(codec, folder), dtype)
     if vae.config.latent_channels != network.latent_channels:
         raise CheckpointError(

@@ -47,7 +47,8 @@ class ConverterSets:
             raise ConfigurationError(f"a converter set {task!r} is loaded already")
         checkpoint, name = self._checkpoint, f"{task}_converters"
         folder = (find_model(converters, (name,)) if converters else checkpoint.folder) / name
-        converter = load_converters(checkpoint.folder, folder, dtype=checkpoint.dtype)
+        quantized = checkpoint.plan.loader_settings()
+        converter = load_converters(checkpoint.folder, folder, dtype=checkpoint.dtype, **quantized)
         checkpoint.network.check_fit(converter)
         place(converter, checkpoint.device, checkpoint.plan)
         self._sets[task] = converter

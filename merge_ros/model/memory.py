@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from diffusers import FluxTransformer2DModel, ModelMixin
+from diffusers import FluxTransformer2DModel, ModelMixin, TorchAoConfig
 from diffusers.hooks import apply_group_offloading
 
 from merge_ros.errors import ConfigurationError, MissingDependencyError
@@ -20,12 +21,22 @@ class MemoryPlan:
     Args:
         offload: "none": all on the device; "sequential": in the machine's memory, each layer brought to the device
             while it runs.
-        quantization: "none", or "fp8": weights of Linear layers stored in 8-bit floating point (e4m3) and widened to
-            the network's precision while their layer runs.
+        quantization: "none"; "fp8": weights of Linear layers stored in 8-bit floating point (e4m3) and widened to the
+            network's precision while their layer runs; "int8": stored as 8-bit integers with a scale for each output
+            channel (torchao), while they are loaded, so that the machine never holds them whole.
+
+    Raises:
+        ConfigurationError: both at once with "int8", whose tensors cannot be taken apart for offloading.
     """
 
     offload: str = "none"
     quantization: str = "none"
+
+    def __post_init__(self) -> None:
+        if self.quantization == "int8" and self.offload != "none":
+            raise ConfigurationError(
+                f"quantization='int8' and offload={self.offload!r} exclude each other; fp8 goes with offloading"
+            )
 
     def __str__(self) -> str:
         """For the description of an engine: "" when nothing is asked for."""
@@ -36,6 +47,20 @@ class MemoryPlan:
     def plain(self) -> bool:
         """Whether nothing is asked for."""
         return self.offload == self.quantization == "none"
+
+    def loader_settings(self) -> dict[str, Any]:
+        """What diffusers' `from_pretrained` is told.
+
+        Raises:
+            MissingDependencyError: "int8" without torchao.
+        """
+        if self.quantization != "int8":
+            return {}
+        try:
+            from torchao.quantization import Int8WeightOnlyConfig
+        except ImportError as error:
+            raise MissingDependencyError("torchao", "large", "quantization 'int8'") from error
+        return {"quantization_config": TorchAoConfig(Int8WeightOnlyConfig())}
 
 
 NO_PLAN = MemoryPlan()

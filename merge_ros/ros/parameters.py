@@ -45,7 +45,7 @@ DESCRIPTIONS = {
     "precision": "Precision of weights and activations; auto: what the engine is usually run in.",
     "torch_mode": "How backend torch runs: eager, folded, compiled, cuda_graph; auto: folded where that is possible.",
     "offload": "For FLUX on a GPU that does not hold it: none, or sequential (each layer comes to the GPU as it runs).",
-    "quantization": "For FLUX: none, or fp8 (weights stored in 8 bits).",
+    "quantization": "For FLUX: none, or fp8 or int8 (weights stored in 8 bits).",
     "steps": "Denoising steps; 0: what the checkpoint was trained for.",
     "processing_pixels": "The image is scaled to about this many pixels first; 0: what the model was made for.",
     "threads": "CPU threads of the engine; 0: the engine's choice.",

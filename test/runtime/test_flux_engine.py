@@ -144,9 +144,20 @@ def test_auto_takes_torch(flux_model: Path) -> None:
     assert "denoising steps" in choice.reason
 
 
-@pytest.mark.parametrize("plan", [MemoryPlan("sequential"), MemoryPlan("none", "fp8"), MemoryPlan("sequential", "fp8")])
+@pytest.mark.parametrize(
+    "plan",
+    [
+        MemoryPlan("sequential"),
+        MemoryPlan("none", "fp8"),
+        MemoryPlan("sequential", "fp8"),
+        MemoryPlan("none", "int8"),
+    ],
+    ids=str,
+)
 def test_memory_plans_compute_the_same(flux_model: Path, image: np.ndarray, plan: MemoryPlan) -> None:
     """With the CPU as the device, which has the same hooks; fp8 rounds weights to three bits of mantissa."""
+    if plan.quantization == "int8":
+        pytest.importorskip("torchao", reason="int8 needs the extra 'large'")
     plain = load_checkpoint(str(flux_model))
     latent = torch.randn(1, 4, 6, 6, generator=torch.Generator().manual_seed(0))
     arguments = (latent, latent.flip(-1), torch.tensor([600.0]), plain.conditioning())
@@ -159,10 +170,13 @@ def test_memory_plans_compute_the_same(flux_model: Path, image: np.ndarray, plan
         assert torch.equal(output, expected)
         return
     error = (output - expected).norm() / expected.norm()
-    assert 1e-4 < error < 0.2
-    weights = planned.network.backbone.transformer_blocks[0].ff.net[2].weight
-    assert weights.dtype == torch.float8_e4m3fn
-    assert planned.network.converter.single_transformer_blocks[0].proj_mlp.weight.dtype == torch.float8_e4m3fn
+    assert 1e-4 < error < {"fp8": 0.2, "int8": 0.05}[plan.quantization]
+    for weights in (
+        planned.network.backbone.transformer_blocks[0].ff.net[2].weight,
+        planned.network.converter.single_transformer_blocks[0].proj_mlp.weight,
+    ):
+        stored = weights.qdata if plan.quantization == "int8" else weights
+        assert stored.dtype == {"fp8": torch.float8_e4m3fn, "int8": torch.int8}[plan.quantization]
 
 
 def test_memory_plans_are_for_flux_on_a_gpu(flux_model: Path, random_model: Path) -> None:
@@ -172,6 +186,8 @@ def test_memory_plans_are_for_flux_on_a_gpu(flux_model: Path, random_model: Path
         load_engine(EstimatorSettings(model=str(random_model), backend="torch", device="cpu", quantization="fp8"))
     with pytest.raises(ConfigurationError, match="are for eager torch"):
         load_engine(EstimatorSettings(model=str(random_model), backend="onnx", device="cpu", quantization="fp8"))
+    with pytest.raises(ConfigurationError, match="quantization='int8' and offload='sequential' exclude each other"):
+        MemoryPlan("sequential", "int8")
     with pytest.raises(ConfigurationError, match="for FLUX"):
         place(load_checkpoint(str(random_model)).converter, torch.device("cpu"), MemoryPlan("sequential"))
 
