@@ -174,7 +174,7 @@ def test_a_bad_calibration_file_and_a_bad_qos_fail_configuration_with_the_reason
     }
     other = start_node(name="other", **parameters)
     assert other.change("configure") == [False] and other.state() == "unconfigured"
-    assert "/no/such/file.yaml cannot be read" in other.diagnostics_after(0).message
+    assert "/no/such/file.yaml cannot be read" in other.diagnostics_after(time.time()).message
     assert other.set_together(camera_info_file="").successful
     moment = time.time()
     assert other.change("configure") == [False] and other.state() == "unconfigured"
