@@ -64,16 +64,17 @@ class GeneratorSettings:
             InputError: naming the limit, what came and what is allowed.
         """
         for name, came, limit in (
-            ("prompt", len(request.prompt), self.max_prompt),
-            ("negative_prompt", len(request.negative_prompt), self.max_prompt),
-            ("width", request.width, self.max_side),
-            ("height", request.height, self.max_side),
-            ("steps", request.steps, self.max_steps),
-            ("count", request.count, self.max_count),
+            ("prompt", len(request.prompt), "max_prompt"),
+            ("negative_prompt", len(request.negative_prompt), "max_prompt"),
+            ("width", request.width, "max_side"),
+            ("height", request.height, "max_side"),
+            ("steps", request.steps, "max_steps"),
+            ("count", request.count, "max_count"),
         ):
-            if came > limit:
-                unit = " characters" if name.endswith("prompt") else ""
-                raise InputError(f"{name} has {came}{unit}; at most {limit} are allowed here (max_ settings)")
+            allowed = getattr(self, limit)
+            if came > allowed:
+                size = f"has {came} characters" if limit == "max_prompt" else f"is {came}"
+                raise InputError(f"{name} {size}; at most {allowed} are allowed here ({limit})")
 
 
 @dataclass(frozen=True)
