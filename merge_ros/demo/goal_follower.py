@@ -1,9 +1,10 @@
 """Sends a robot to the goals on /goal_pose (RViz's "2D Goal Pose") with Nav2's planner and controller alone.
 
 A small stand-in for Nav2's bt_navigator: it plans once a second and lets the controller follow the newest path. When
-that fails several times in one place the robot turns round once, so that the costmaps see what is really there; so it
-does before the first path (parameter look_first), as a camera has not seen what stands beside the robot. What became of
-a goal is said on ~/outcome.
+that fails several times in one place, what the costmaps have marked right beside the robot is cleared, where its camera
+does not see and so never would clear it, and the robot turns round once, so that the costmaps see what is really there.
+So it turns before the first path (parameter look_first), as a camera has not seen what stands beside the robot. What
+became of a goal is said on ~/outcome.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ REPLAN = 1.0  # seconds
 ONE_PLACE = 0.25  # metres; failures this far apart are not counted together
 FAILURES = 4  # of planner or controller in one place, until the robot looks around
 LOOKS = 6  # around for one goal, until it is given up
+BESIDE = 1.0  # metres, side of the square round the robot that is cleared then; the camera sees no floor within 0.5 m
+COSTMAPS = ("local_costmap", "global_costmap")
 TURN = 0.6  # radians per second, while looking around
 TURN_PERIOD = 0.05  # seconds between commands
 LOOK_FIRST = "Turn round once before the first path is followed."
@@ -49,6 +52,8 @@ class GoalFollower(Node):
         self._compute, self._follow = actions.ComputePathToPose, actions.FollowPath
         self._planner = ActionClient(self, self._compute, "compute_path_to_pose")
         self._controller = ActionClient(self, self._follow, "follow_path")
+        self._clear = ros_module("nav2_msgs.srv", "the goal follower").ClearCostmapAroundRobot
+        self._clearing = [self.create_client(self._clear, f"{name}/clear_around_{name}") for name in COSTMAPS]
         self._commands = self.create_publisher(Twist, "cmd_vel", 1)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._outcome = self.create_publisher(String, "~/outcome", latched)
@@ -124,6 +129,8 @@ class GoalFollower(Node):
             self._end(f"given up after {LOOKS} looks around: {reason}")
             return
         self._looks += 1
+        for client in self._clearing:
+            client.call_async(self._clear.Request(reset_distance=BESIDE))
         self._look_around(reason)
 
     def _look_around(self, reason: str) -> None:

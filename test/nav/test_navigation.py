@@ -54,12 +54,27 @@ def test_with_exact_relative_depth_things_are_marked_and_the_floor_is_free(ros2_
     assert result["false_marks"] <= 0.01
 
 
-def test_with_merge_tiny_no_worse_than_today(ros2_real: Ros2Real) -> None:
-    """The aim is a recall of 0.85 and 5 % false marks; docs/navigation.md has the figures."""
+def with_merge_tiny(ros2_real: Ros2Real, seed: int, frames: int) -> dict[str, Any]:
     pytest.importorskip("torch")
-    result = run(ros2_real, "drive", "--model", "merge-tiny", "--tolerance", "0.2", "--frames", "6")
-    assert result["recall"] >= 0.4
-    assert result["false_marks"] <= 0.12
+    options = ("--model", "merge-tiny", "--tolerance", "0.2", "--frames", str(frames), "--seed", str(seed))
+    return run(ros2_real, "drive", *options)
+
+
+def test_with_merge_tiny_things_are_marked_and_the_floor_is_free(ros2_real: Ros2Real) -> None:
+    """One drive; the aims, over seven, are those of the next test."""
+    result = with_merge_tiny(ros2_real, 900_000_000, 6)
+    assert result["recall"] >= 0.8
+    assert result["false_marks"] <= 0.07
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7 * LIMIT)
+def test_with_merge_tiny_the_aims_are_reached_over_seven_drives(ros2_real: Ros2Real) -> None:
+    """All cells together; docs/navigation.md has each drive, and single ones do worse."""
+    results = [with_merge_tiny(ros2_real, seed, 10) for seed in range(900_000_000, 900_000_007)]
+    totals = {name: sum(result[name] for result in results) for name in results[0]}
+    assert totals["found"] >= 0.85 * totals["obstacle_cells"]
+    assert totals["falsely_marked"] <= 0.05 * totals["floor_cells"]
 
 
 @pytest.mark.parametrize("layer", ["voxel", "obstacle"])
