@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from node_programs import FRAGILE_NODE
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -25,20 +26,6 @@ from merge_ros.ros.conversions import array_to_image
 
 LIMIT = 120.0  # seconds; reached only when something is broken
 OK = DepthStatus.OK
-# The real node with the real model, which raises on a black image.
-FRAGILE_NODE = """
-import sys
-from merge_ros.ros import depth_node
-
-class FragileEstimator(depth_node.DepthEstimator):
-    def __call__(self, rgb):
-        if not rgb.any():
-            raise RuntimeError("black image")
-        return super().__call__(rgb)
-
-depth_node.DepthEstimator = FragileEstimator
-sys.exit(depth_node.main())
-"""
 # Subscribes to everything reliably, says so, and never reads.
 DEAF_SUBSCRIBER = """
 import time

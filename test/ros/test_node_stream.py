@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 
 from diagnostic_msgs.msg import DiagnosticStatus
+from node_programs import FRAGILE_NODE
 from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
 from std_msgs.msg import Header
 
@@ -21,20 +22,6 @@ from merge_ros.msg import DepthStatus
 from merge_ros.ros.conversions import array_to_image, image_to_array
 from merge_ros.ros.frame_report import CODE_NAMES
 
-# The real node with the real model, which fails on purpose on a black image.
-FRAGILE_NODE = """
-import sys
-from merge_ros.ros import depth_node
-
-class FragileEstimator(depth_node.DepthEstimator):
-    def __call__(self, rgb):
-        if not rgb.any():
-            raise RuntimeError("black image")
-        return super().__call__(rgb)
-
-depth_node.DepthEstimator = FragileEstimator
-sys.exit(depth_node.main())
-"""
 SCALE, SHIFT = 4.0, 0.5
 OK = DepthStatus.OK
 

@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 
+from node_programs import KNOWING_NODE
 from sensor_msgs.msg import CameraInfo, Image, Imu, LaserScan, PointCloud2, PointField, Range
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
@@ -21,23 +22,6 @@ from merge_ros.msg import DepthStatus
 from merge_ros.ros.conversions import array_to_image, image_to_array
 from merge_ros.scale import ScaleState
 
-# The real node; its model knows the truth that the test has painted into the picture: relative depth in red and green.
-KNOWING_NODE = """
-import sys
-import numpy as np
-from merge_ros.ros import depth_node
-
-class KnowingEstimator:
-    description = "relative depth as painted"
-    def __init__(self, settings): pass
-    def __call__(self, rgb):
-        return (256.0 * rgb[..., 0] + rgb[..., 1]).astype(np.float32) / 65535
-    def warm_up(self, width, height): pass
-    def close(self): pass
-
-depth_node.DepthEstimator = KnowingEstimator
-sys.exit(depth_node.main())
-"""
 CAMERA = Camera(160, 120, 110.0, 110.0, 79.5, 59.5)
 HEIGHT, PITCH = 0.6, 0.25
 LIMIT = 60.0

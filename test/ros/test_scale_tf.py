@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 
+from node_programs import KNOWING_NODE
 from ros2_real import Ros2Real
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
@@ -24,22 +25,6 @@ from merge_ros.ros.conversions import array_to_image
 CAMERA = Camera(160, 120, 110.0, 110.0, 79.5, 59.5)
 HEIGHT, PITCH = 0.6, 0.25
 
-KNOWING_NODE = """
-import sys
-import numpy as np
-from merge_ros.ros import depth_node
-
-class KnowingEstimator:
-    description = "relative depth as painted"
-    def __init__(self, settings): pass
-    def __call__(self, rgb):
-        return (256.0 * rgb[..., 0] + rgb[..., 1]).astype(np.float32) / 65535
-    def warm_up(self, width, height): pass
-    def close(self): pass
-
-depth_node.DepthEstimator = KnowingEstimator
-sys.exit(depth_node.main())
-"""
 # base_footprint -> base_link -> camera_optical, the camera pitched down.
 BROADCASTER = """
 import math, sys
