@@ -34,7 +34,7 @@ PLAN, TRACK, GOAL, BODY = (60, 230, 120), (90, 190, 255), (255, 225, 60), (255, 
 FRAMES = 60  # of the film at most
 MILLISECONDS = 110  # per frame
 LAST = 3000  # milliseconds
-COLOURS = 96  # of the film's palette
+COLOURS = 128  # of the film's palette
 
 
 def draw_film(errand: Errand, settings: RobotSettings, recorded: Path, outcome: str) -> list[Image]:
@@ -64,10 +64,15 @@ def draw_film(errand: Errand, settings: RobotSettings, recorded: Path, outcome: 
 
 
 def write_gif(pictures: Sequence[Image], path: Path) -> None:
-    """One palette for all pictures, as the room is the same in all."""
+    """One palette for all pictures, as the room is the same in all; with the lines' colours, which are few pixels."""
     from PIL import Image as image
 
-    palette = pictures[-1].quantize(COLOURS)
+    lines = (LETHAL, PLAN, TRACK, GOAL, BODY)
+    some = [pictures[index] for index in np.linspace(0, len(pictures) - 1, 4).astype(int)]
+    together = image.fromarray(np.concatenate([np.asarray(picture) for picture in some]))
+    palette = together.quantize(COLOURS - len(lines))
+    colours = (palette.getpalette() or [])[: 3 * (COLOURS - len(lines))]
+    palette.putpalette([*colours, *(value for line in lines for value in line)])
     frames = [picture.quantize(palette=palette, dither=image.Dither.NONE) for picture in pictures]
     durations = [MILLISECONDS] * (len(frames) - 1) + [LAST]
     with atomic_write(path) as temporary:
