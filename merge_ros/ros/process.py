@@ -67,18 +67,15 @@ def run_nodes(make_nodes: Callable[[], Sequence[Node]], arguments: Sequence[str]
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except (
-        MergeError,
-        InvalidParameterTypeException,
-        InvalidParameterValueException,
-        InvalidQosOverridesError,
-    ) as error:
+    except REFUSED as error:
         print(f"cannot start: {error}", file=sys.stderr)
         return 1
     except Exception:
+        interrupt.armed = False  # or the handler of a signal that came just now would break in here
         if rclpy.ok():
             raise
-        # A signal shut the context down in the middle of a callback, which could not publish any more.
+        # A signal shut the context down in the middle of a callback, which could not publish any more, or of making a
+        # node.
     finally:
         interrupt.armed = False
         if executor is not None:
