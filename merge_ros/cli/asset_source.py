@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 from merge_ros.cli.asset_options import add_scale_options, asks_for_a_scale, scale_settings
 from merge_ros.cli.depth import read_rgb
 from merge_ros.cli.options import add_model_options, estimator_settings
-from merge_ros.errors import ConfigurationError, MissingDependencyError
+from merge_ros.cli.ros_client import ros_client
+from merge_ros.errors import ConfigurationError
 from merge_ros.geometry.camera import Camera
 from merge_ros.synthesis.metric import metric_view
 from merge_ros.synthesis.names import name_from
@@ -92,16 +92,8 @@ def _from_topics(arguments: argparse.Namespace) -> tuple[View, Provenance]:
 
 
 def _take_frame(topics: tuple[str, ...], timeout: float) -> LiveFrame:
-    from merge_ros.demo.environment import TRANSPORT_PROFILE, installed_file
-
-    # As the launch file does for the node: Fast DDS's defaults lose most large messages.
-    os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(installed_file(TRANSPORT_PROFILE)))
-    try:
+    with ros_client("taking a picture from a topic"):
         from merge_ros.ros.live_frame import take_frame
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] != "rclpy":
-            raise
-        raise MissingDependencyError("rclpy", "ros", "taking a picture from a topic") from error
     return take_frame(*topics, timeout=timeout)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 
-from merge_ros.demo.environment import TRANSPORT_PROFILE, installed_file
+from merge_ros.cli.ros_client import ros_client
 from merge_ros.ros.view_options import add_view_options, view_options
 
 DESCRIPTION = """\
@@ -36,14 +35,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(arguments: argparse.Namespace) -> int:
     """Show until Ctrl-C."""
     options = view_options(arguments)
-    # As the launch file does for the node: Fast DDS's defaults lose most large messages.
-    os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(installed_file(TRANSPORT_PROFILE)))
-    try:
+    with ros_client("showing what a node publishes"):
         from merge_ros.ros.view import view
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] != "rclpy":
-            raise
-        from merge_ros.errors import MissingDependencyError
-
-        raise MissingDependencyError("rclpy", "ros", "showing what a node publishes") from error
     return view(options)
