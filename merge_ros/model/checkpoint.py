@@ -82,6 +82,12 @@ class Checkpoint:
         return int(self.converter.native_pixels(downsampling(self.vae)))
 
     @property
+    def min_brightness(self) -> float | None:
+        """Mean brightness up to which the converters want darker pictures brightened (`model.pixels`); None: never."""
+        least: float | None = self.converter.config.get("min_brightness")
+        return least
+
+    @property
     def alphas_cumprod(self) -> Tensor | None:
         """[1000] of the noise schedule; None where the scheduler follows a flow."""
         alphas: Tensor | None = getattr(self.scheduler, "alphas_cumprod", None)

@@ -47,9 +47,11 @@ class PixArtConverter(ModelMixin, ConfigMixin):
         num_inference_steps: denoising steps that the converters were trained for, >= 1.
         processing_pixels: image pixels (width x height) that the converters were trained at; None: the square of
             sample_size times the VAE's downsampling.
+        min_brightness: mean brightness in (0, 1) up to which darker pictures are brightened first; None: never.
 
     Raises:
-        ConfigurationError: an unknown prediction type, a step count below 1, or one-step settings that contradict.
+        ConfigurationError: an unknown prediction type, a step count below 1, one-step settings that contradict, or a
+            brightness outside (0, 1).
     """
 
     config_name = "config.json"
@@ -77,9 +79,12 @@ class PixArtConverter(ModelMixin, ConfigMixin):
         depth_timestep: int | None = None,
         num_inference_steps: int = DEFAULT_STEPS,
         processing_pixels: int | None = None,
+        min_brightness: float | None = None,
     ) -> None:
         super().__init__()
         _check_inference_settings(prediction_type, depth_timestep, num_inference_steps, num_embeds_ada_norm)
+        if min_brightness is not None and not 0 < min_brightness < 1:
+            raise ConfigurationError(f"min_brightness={min_brightness} must lie between 0 and 1, or be null for never")
         width = num_attention_heads * attention_head_dim
         self.pos_embed = PatchEmbed(
             height=sample_size,

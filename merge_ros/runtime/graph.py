@@ -9,6 +9,7 @@ from merge_ros.errors import ConfigurationError
 from merge_ros.model.checkpoint import Checkpoint
 from merge_ros.model.light_codec import LightCodec
 from merge_ros.model.pixart import MergePixArt
+from merge_ros.model.pixels import encoder_pixels
 from merge_ros.runtime.autoencoder_folding import fold_autoencoder
 from merge_ros.runtime.foldable import NOT_FOLDED
 from merge_ros.runtime.folding import FoldedTransformer, fold_network
@@ -23,19 +24,25 @@ class DepthGraph(nn.Module):
         transformer: folded; image latent to depth latent.
         decoder: depth latent to one channel, depth in [0, 1] before clamping.
         guided: whether the decoder takes the image latent too, in channels behind the depth latent.
+        min_brightness: see `model.pixels.brightened`; None: pictures are taken as they are.
     """
 
     def __init__(
-        self, encoder: nn.Module, transformer: FoldedTransformer, decoder: nn.Module, *, guided: bool = False
+        self,
+        encoder: nn.Module,
+        transformer: FoldedTransformer,
+        decoder: nn.Module,
+        *,
+        guided: bool = False,
+        min_brightness: float | None = None,
     ) -> None:
         super().__init__()
+        self.min_brightness = min_brightness
         self.encoder, self.transformer, self.decoder, self.guided = encoder, transformer, decoder, guided
 
     def forward(self, rgb: Tensor) -> Tensor:
         """See the class."""
-        # Cast before anything else: TensorRT takes uint8 only as the input of a cast.
-        images = rgb.to(self.transformer.patch.weight.dtype).permute(0, 3, 1, 2) / 127.5 - 1
-        latent = self.encoder(images)
+        latent = self.encoder(encoder_pixels(rgb, self.transformer.patch.weight.dtype, self.min_brightness))
         depth = self.decode(self.transformer(latent), latent)
         relative: Tensor = depth[:, 0].clamp(0, 1).float()
         return relative
@@ -75,4 +82,5 @@ def fold_checkpoint(checkpoint: Checkpoint) -> DepthGraph:
         transformer.head = linear(gain * transformer.head.weight, gain * transformer.head.bias)
     encoder, decoder = fold_autoencoder(checkpoint.vae)
     guided = isinstance(checkpoint.vae, LightCodec) and bool(checkpoint.vae.config.guided)
-    return DepthGraph(encoder, transformer, decoder, guided=guided).float().eval().requires_grad_(False)
+    graph = DepthGraph(encoder, transformer, decoder, guided=guided, min_brightness=checkpoint.min_brightness)
+    return graph.float().eval().requires_grad_(False)

@@ -17,6 +17,7 @@ from merge_ros.model.depth_mode import DepthMode
 from merge_ros.model.family import FLUX, family_of
 from merge_ros.model.locate import find_model
 from merge_ros.model.memory import MemoryPlan
+from merge_ros.model.pixels import encoder_pixels
 from merge_ros.runtime.exported import check_batch
 from merge_ros.runtime.torch_device import DTYPES, find_device
 
@@ -93,9 +94,9 @@ class TorchEngine:
         self.depth_mode.noise_seed = seed
 
     def _encode(self, rgb: NDArray[np.uint8]) -> Tensor:
-        vae = self.depth_mode.checkpoint.vae
-        images = torch.from_numpy(rgb).to(self._device).permute(0, 3, 1, 2)
-        return encode(vae, images.to(vae.dtype) / 127.5 - 1)
+        checkpoint = self.depth_mode.checkpoint
+        vae, pixels = checkpoint.vae, torch.from_numpy(rgb).to(self._device)
+        return encode(vae, encoder_pixels(pixels, vae.dtype, checkpoint.min_brightness))
 
 
 def _precision(settings: EstimatorSettings, device: torch.device) -> str:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from merge_ros.config import ScaleSettings
-from merge_ros.errors import InputError, ScaleError
-from merge_ros.geometry.alignment import Affine
+from merge_ros.errors import ScaleError
 from merge_ros.geometry.camera import Camera
+from merge_ros.scale.estimate import REPORTED_AT, ScaleEstimate, ScaleState, check_size
 from merge_ros.scale.near_far import GATE, NearFar, Reading
-from merge_ros.scale.reference import Reference, make_reference
+from merge_ros.scale.reference import Reference
 from merge_ros.scale.registration import Registration, register, thumbnail
-from merge_ros.scale.transforms import Transforms
 
 JUDGED_AT = 3.0  # metres: where `max_uncertainty` counts, or at the farthest thing in view if that is nearer
-REPORTED_AT = (1.0, 3.0, 5.0)  # metres
 # How fast things may come nearer while only the comparison of frames carries the scale, which cannot tell an approach
 # to a wall from a change of normalisation.
 UNSEEN_SPEED = 0.5  # metres per second, one standard deviation
@@ -30,39 +26,6 @@ CONTRADICTION = 0.25  # of the range
 STILL = 0.8  # agreement with the frame before, from which on the view hardly changed
 # Below this agreement two frames can be taken for each other in more than one way, and only a reading tells which.
 TRACKED = 0.6
-
-
-class ScaleState(IntEnum):
-    """What metres are worth. Metric topics speak in LOCKED and HOLDING only."""
-
-    NONE = 0  # no metres are wanted
-    SEARCHING = 1  # too few readings yet
-    LOCKED = 2  # the reference confirmed the scale in this frame
-    HOLDING = 3  # it did not, but did so shortly before
-    LOST = 4  # it has not for too long
-
-
-@dataclass(frozen=True)
-class ScaleEstimate:
-    """What is known of a frame's metric scale.
-
-    Args:
-        state: see `ScaleState`.
-        affine: metres of relative depth, in LOCKED and HOLDING; None otherwise.
-        reason: in plain words, why the state is not LOCKED, or why the reference did not count; "" when all is well.
-        sigma: one standard deviation of the range in metres at `REPORTED_AT`; NaN while nothing is known.
-        reading: what the reference said of this frame; None when nothing that counted.
-        agreement: share of the pixels that the frame has in common with the one before; NaN without one.
-        unconfirmed: seconds since the reference last confirmed the scale; NaN when it never did.
-    """
-
-    state: ScaleState
-    affine: Affine | None
-    reason: str = ""
-    sigma: tuple[float, ...] = (math.nan,) * len(REPORTED_AT)
-    reading: Reading | None = None
-    agreement: float = math.nan
-    unconfirmed: float = math.nan
 
 
 class ScaleLock:
@@ -109,7 +72,7 @@ class ScaleLock:
         Raises:
             InputError: `relative` has another size than the camera.
         """
-        _check_size(relative, camera)
+        check_size(relative, camera)
         step = self._begin((camera.height, camera.width), stamp)
         small = thumbnail(relative)
         carried, agreement, lost_track = self._carry(small, step)
@@ -267,46 +230,4 @@ class ScaleLock:
             reading,
             agreement,
             stamp - self._confirmed if math.isfinite(self._confirmed) else math.nan,
-        )
-
-
-class FixedScale:
-    """The same scale and shift for every frame: nothing is measured, nothing can be lost."""
-
-    def __init__(self, affine: Affine) -> None:
-        self.affine = affine
-
-    def update(self, relative: NDArray[np.float32], camera: Camera, frame: str, stamp: float) -> ScaleEstimate:
-        _check_size(relative, camera)
-        return ScaleEstimate(ScaleState.LOCKED, self.affine)
-
-
-class NoScale:
-    """Relative depth only."""
-
-    def update(self, relative: NDArray[np.float32], camera: Camera, frame: str, stamp: float) -> ScaleEstimate:
-        _check_size(relative, camera)
-        return ScaleEstimate(ScaleState.NONE, None, "scale_source is 'none': only relative depth is published")
-
-
-Scale = ScaleLock | FixedScale | NoScale
-
-
-def make_scale(settings: ScaleSettings, transforms: Transforms | None = None) -> Scale:
-    """What the settings ask for.
-
-    Raises:
-        ConfigurationError: they ask for TF, and `transforms` is None.
-    """
-    if settings.source == "fixed":
-        return FixedScale(Affine(settings.scale, settings.shift))
-    if settings.source == "none":
-        return NoScale()
-    return ScaleLock(make_reference(settings, transforms), settings)
-
-
-def _check_size(relative: NDArray[np.float32], camera: Camera) -> None:
-    if relative.shape != (camera.height, camera.width):
-        raise InputError(
-            f"relative depth has shape {relative.shape}; the camera needs ({camera.height}, {camera.width})"
         )

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from merge_ros.errors import DatasetError
 from merge_ros.evaluation.folder import read_depth, read_image
 from merge_ros.geometry.normalisation import depth_range, normalise_depth
+from merge_ros.model.pixels import encoder_pixels
 from merge_ros.simulation.dataset import read_index
 
 
@@ -31,12 +32,16 @@ class PackedData:
         depth: [n, height, width] uint16: normalised depth, (value / 65535) * 2 - 1 in [-1, 1].
         metres: [n, 2] float32: the depths in metres that -1 and 1 stand for.
         captions: n sentences.
+        kinds: kind of view of each frame, see `simulation.views`.
+        min_brightness: darker pictures are brightened up to it, as in depth mode (`model.pixels`); None: never.
     """
 
     rgb: NDArray[np.uint8]
     depth: NDArray[np.uint16]
     metres: NDArray[np.float32]
     captions: tuple[str, ...]
+    kinds: tuple[str, ...]
+    min_brightness: float | None = None
 
     def __len__(self) -> int:
         return len(self.rgb)
@@ -53,8 +58,8 @@ class PackedData:
 
     def images(self, index: NDArray[np.intp]) -> Tensor:
         """Pictures of some rows in [-1, 1]: [batch, 3, height, width] float32."""
-        pixels = torch.from_numpy(self.rgb[index % len(self)].astype(np.float32) / 127.5 - 1).permute(0, 3, 1, 2)
-        return self._mirrored(pixels, index)
+        rgb = torch.from_numpy(self.rgb[index % len(self)])
+        return self._mirrored(encoder_pixels(rgb, torch.float32, self.min_brightness), index)
 
     def depths(self, index: NDArray[np.intp]) -> Tensor:
         """Normalised depth of some rows in [-1, 1] as three equal channels: [batch, 3, height, width] float32."""
@@ -70,13 +75,14 @@ class PackedData:
         return torch.where(mirror, pixels.flip(-1), pixels)
 
 
-def pack(folder: Path, cache: Path, limit: int | None = None) -> PackedData:
+def pack(folder: Path, cache: Path, limit: int | None = None, min_brightness: float | None = None) -> PackedData:
     """Pack a data set folder, or open the pack that is there.
 
     Args:
         folder: made by `simulation.dataset.make_dataset`.
         cache: folder for the packed arrays.
         limit: use only the first frames.
+        min_brightness: see `PackedData`; what is packed does not depend on it.
 
     Raises:
         DatasetError: the folder is no data set, a file is unreadable, or sizes differ.
@@ -87,6 +93,7 @@ def pack(folder: Path, cache: Path, limit: int | None = None) -> PackedData:
     count, first = len(records), records[0]["camera"]
     height, width = int(first["height"]), int(first["width"])
     captions = tuple(record["caption"] for record in records)
+    kinds = tuple(record["kind"] for record in records)
     stem = f"{count}x{width}x{height}"
     rgb_path, depth_path, range_path = (cache / f"{kind}_{stem}.npy" for kind in ("rgb", "depth", "range"))
     if not range_path.is_file():  # written last
@@ -109,5 +116,10 @@ def pack(folder: Path, cache: Path, limit: int | None = None) -> PackedData:
         partial_depth.replace(depth_path)
         np.save(range_path, ranges)
     return PackedData(
-        np.load(rgb_path, mmap_mode="r"), np.load(depth_path, mmap_mode="r"), np.load(range_path), captions
+        np.load(rgb_path, mmap_mode="r"),
+        np.load(depth_path, mmap_mode="r"),
+        np.load(range_path),
+        captions,
+        kinds,
+        min_brightness,
     )

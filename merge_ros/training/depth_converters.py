@@ -9,7 +9,9 @@ through which the depth losses go, learns with them: it sees what the converters
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +40,8 @@ from merge_ros.training.run import Run, RunSettings
 SMALL_UNTIL = 0.75  # of the steps are taken at half resolution, where a step sees four times as many frames
 SMALL_BATCH, BATCH = 64, 16  # per process
 PIXEL_LOSS_FROM = 0.1  # of the steps: first the latents, then also the decoded depth
-PIXEL_WEIGHT, OUTLINE_WEIGHT = 2.0, 0.5
+PIXEL_WEIGHT, NEAR_WEIGHT, OUTLINE_WEIGHT = 1.2, 0.8, 0.5
+KEPT = "kept"  # folder of weights kept on the way, in the stage's own
 RANGE_WEIGHT = 0.5  # the two above do not care for scale and shift: without it the decoder leaves the range of depth
 
 
@@ -59,7 +62,7 @@ def train(
     Raises:
         RuntimeError: the frozen backbone changed, which would be a bug.
     """
-    data = pack(data_folder, out / "cache", frames)
+    data = pack(data_folder, out / "cache", frames, shape.min_brightness)
     model = out / "model"
     vae = AutoencoderKL.from_pretrained(out / "vae").requires_grad_(False)
     # Depth is decoded by the light codec: every frame of a batch can afford it, and it is what the robot runs.
@@ -74,8 +77,8 @@ def train(
         converter = new_converter(backbone, shape)
     else:
         converter = PixArtConverter.from_pretrained(start / "depth_converters", torch_dtype=torch.float32)
-    # The node scales its images to as many pixels as were trained with.
-    converter.register_to_config(processing_pixels=data.size[0] * data.size[1])
+    # The node scales its images to as many pixels as were trained with, and brightens them as they were here.
+    converter.register_to_config(processing_pixels=data.size[0] * data.size[1], min_brightness=shape.min_brightness)
     use_plain_attention(backbone, converter)
     merge = MergePixArt(backbone, converter)
     network = compiled(merge) if settings.compile else merge
@@ -101,15 +104,19 @@ def train(
             metres = true_metres(data, index, (decoded.shape[-2], decoded.shape[-1]))
             aligned = align(decoded, metres)
             figures |= {"abs_rel": abs_rel(aligned, metres), "outline": outline_error(aligned, metres)}
+            # The fit above is the protocol's, which far things decide. A robot's scale comes from the floor before it:
+            # the same error is also taken with the fit that near things decide.
+            figures["near"] = abs_rel(align(decoded, metres, metres**-2), metres)
             figures["range"] = functional.l1_loss(decoded, normalised_depth(data, index, metres.shape[-2:]))
-            loss = latent_loss + PIXEL_WEIGHT * figures["abs_rel"] + OUTLINE_WEIGHT * figures["outline"]
-            loss = loss + RANGE_WEIGHT * figures["range"]
+            loss = latent_loss + PIXEL_WEIGHT * figures["abs_rel"] + NEAR_WEIGHT * figures["near"]
+            loss = loss + OUTLINE_WEIGHT * figures["outline"] + RANGE_WEIGHT * figures["range"]
         run.update(loss, figures)
         if run.shows_pictures:
             shown = slice(0, 8)
             run.pictures("image", functional.interpolate(data.images(index[shown]), predicted.shape[-2:]))
             run.pictures("true depth", true_metres(data, index[shown], predicted.shape[-2:]))
             run.pictures("depth", codec.decode(predicted[shown], image[shown])[:, 0])
+            keep(run, converter, codec, tokenizer, text_encoder)
     run.finish({"frames": len(data), "depth_timestep": shape.depth_timestep, "groups": shape.groups})
     if checksum(backbone) != before:
         raise RuntimeError("the frozen backbone changed while the converters were trained")
@@ -117,6 +124,20 @@ def train(
         save_converters(model, converter, tokenizer, text_encoder)
         save_codec(codec, model / LIGHT_CODEC)
     worker.wait()
+
+
+def keep(run: Run, converter: PixArtConverter, codec: LightCodec, *text: Any) -> None:
+    """Write the averaged weights of this step beside the log, for the curve of accuracy over time.
+
+    Args:
+        text: tokenizer and text encoder.
+    """
+    state, folder = run.averaged_state(), run.folder / KEPT / f"{run.step:06d}"
+    averaged, decoding = copy.deepcopy(converter), copy.deepcopy(codec)
+    averaged.load_state_dict(state["converter"])
+    decoding.decoder.load_state_dict(state["decoder"])
+    save_converters(folder, averaged, *text)
+    save_codec(decoding, folder / LIGHT_CODEC)
 
 
 def new_converter(backbone: PixArtTransformer2DModel, shape: TinyArchitecture) -> PixArtConverter:
@@ -158,6 +179,7 @@ def main() -> None:
         warmup=100,
         decay_from=0.6,
         seed=arguments.seed,
+        picture_steps=150,
         compile=True,
     )
     # Packed once, before several processes want it.

@@ -15,7 +15,7 @@ def align(predicted: Tensor, metres: Tensor, known: Tensor | None = None) -> Ten
     Args:
         predicted: [batch, H, W], any scale and shift.
         metres: [batch, H, W], > 0 where known.
-        known: [batch, H, W] of 0 and 1, the pixels that count; None: all.
+        known: [batch, H, W], the weight of each pixel in the fit, 0 for those that do not count; None: all alike.
     """
     p, z = predicted.flatten(1), metres.flatten(1)
     k = None if known is None else known.flatten(1)
@@ -61,7 +61,7 @@ def _flat(known: Tensor | None) -> Tensor | None:
 
 
 def _mean(values: Tensor, known: Tensor | None) -> Tensor:
-    """Mean of each row over what is known: [batch, n] to [batch, 1]."""
+    """Weighted mean of each row over what is known, 0 where nothing is: [batch, n] to [batch, 1]."""
     if known is None:
         return values.mean(1, keepdim=True)
-    return (values * known).sum(1, keepdim=True) / known.sum(1, keepdim=True).clamp(min=1)
+    return (values * known).sum(1, keepdim=True) / known.sum(1, keepdim=True).clamp(min=1e-6)

@@ -57,7 +57,9 @@ class LatentStore:
     def _arrays(self, kind: str, size: tuple[int, int]) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
         count, factor = self._data.rows, downsampling(self._vae)
         shape = (count, self._vae.config.latent_channels, size[0] // factor, size[1] // factor)
-        stem = f"{kind}_{self._encoder}_{count}x{size[1]}x{size[0]}.npy"
+        least = self._data.min_brightness
+        brightened = f"_from{least:g}" if kind == "image" and least else ""
+        stem = f"{kind}_{self._encoder}{brightened}_{count}x{size[1]}x{size[0]}.npy"
         latents, known = self._cache / f"latent_{stem}", self._cache / f"known_{stem}"
         self._worker.wait()
         if self._worker.is_first and not known.is_file():

@@ -99,11 +99,12 @@ def refine(
     held_out_frames: int | None,
 ) -> None:
     """Train `out/model/light_codec` on with the converters of `out/model`, and store what it costs."""
-    data = pack(data_folder, out / "cache", frames)
     model = out / "model"
+    checkpoint = load_checkpoint(str(model))
+    data = pack(data_folder, out / "cache", frames, checkpoint.min_brightness)
     # The encoder that made the training latents; everything else as it ships.
     latents = LatentStore(AutoencoderKL.from_pretrained(out / "vae"), data, out / "cache", worker)
-    transformer = fold_checkpoint(load_checkpoint(str(model))).transformer
+    transformer = fold_checkpoint(checkpoint).transformer
     codec = load_part(LightCodec, model / LIGHT_CODEC).to(memory_format=torch.channels_last)
     run = Run(out / "stage_light_codec_refined", {"codec": codec}, settings, worker)
     for step in run.steps():

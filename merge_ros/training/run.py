@@ -149,6 +149,11 @@ class Run:
             self._note({"loss": loss, "gradient": norm, **figures}, rate)
 
     @property
+    def step(self) -> int:
+        """Steps that are done."""
+        return self._step
+
+    @property
     def shows_pictures(self) -> bool:
         """Whether this process should now call `pictures`."""
         due = self._step % self.settings.picture_steps == 0 or self._step == self.settings.steps

@@ -25,17 +25,20 @@ from merge_ros.training.architecture import (
 )
 from merge_ros.training.commands import add_start, stage_parser, start_stage
 from merge_ros.training.compute import Worker, compiled, launch, use_plain_attention
-from merge_ros.training.data import pack
+from merge_ros.training.data import PackedData, pack
 from merge_ros.training.folder import save_image_parts, take_codec
 from merge_ros.training.latents import LatentStore
 from merge_ros.training.run import Run, RunSettings
 from merge_ros.training.samples import draw
 
-SMALL_UNTIL = 0.8  # of the steps are taken at half resolution, where a step sees four times as many pictures
-SMALL_BATCH, BATCH = 64, 16  # per process
+SMALL_UNTIL = 0.8  # of the steps are taken at a quarter and at half resolution in turn, the others at full
+# Pictures per process and step, by how much they are scaled down: all three cost about the same. Which words go with
+# which colours and things can be learnt from small pictures, and of those many are needed.
+BATCHES = {4: 256, 2: 96, 1: 24}
 DRAWN = 6  # captions drawn for the board
+ASSET_SHARE = 0.6  # of the batch: views of few named things, which prompts are mostly about
 CAPTION_DROPPED = 0.12  # so that the empty prompt, which depth mode uses, means "any picture"
-LOW_NOISE_SHARE = 0.5  # of the batch: timesteps drawn towards the clean end, where depth mode will use the blocks
+LOW_NOISE_SHARE = 0.3  # of the batch: timesteps drawn towards the clean end, where depth mode will use the blocks
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ def train(
         transformer = PixArtTransformer2DModel.from_pretrained(start / "transformer", torch_dtype=torch.float32)
         text_encoder = T5EncoderModel.from_pretrained(start / "text_encoder", dtype=torch.float32)
     captions = TokenisedCaptions.of(data.captions, tokenizer)
+    chances = row_chances(data)
     use_plain_attention(transformer)
     scheduler = build_scheduler()
     alphas = scheduler.alphas_cumprod
@@ -107,10 +111,12 @@ def train(
     network = compiled(transformer) if settings.compile else transformer
     run = Run(out / "stage_text_to_image", {"transformer": transformer, "text_encoder": text_encoder}, settings, worker)
 
+    height, width = data.size
     for step in run.steps():
         rng = run.numpy_rng(step)
-        batch, reduction = (SMALL_BATCH, 2) if step < SMALL_UNTIL * settings.steps else (BATCH, 1)
-        index = rng.integers(data.rows, size=batch)
+        reduction = (4 if step % 2 else 2) if step < SMALL_UNTIL * settings.steps else 1
+        batch = BATCHES[reduction]
+        index = rng.choice(data.rows, size=batch, p=chances)
         clean = latents.images(index, reduction)
         timestep = torch.from_numpy(draw_timesteps(rng, batch, len(alphas)))
         noise = torch.randn(clean.shape, generator=run.torch_rng(step))
@@ -129,14 +135,25 @@ def train(
             ).sample
         velocity = signal * noise - spread * clean  # Salimans & Ho, arXiv 2202.00512, equation 11
         loss = functional.mse_loss(predicted.float(), velocity)
-        run.update(loss, {})
+        run.update(loss, {f"velocity_{height // reduction}": loss})
         if run.shows_pictures:
-            height, width = data.size
-            run.pictures("drawn", draw(parts, list(data.captions[:DRAWN]), (height // reduction, width // reduction)))
+            shown = (height, width) if reduction == 1 else (height // 2, width // 2)
+            run.pictures("drawn", draw(parts, list(data.captions[:DRAWN]), shown))
     run.finish({"pictures": len(data), "tokens": len(tokenizer)})
     if worker.is_first:
         save_image_parts(out / "model", **parts)
     worker.wait()
+
+
+def row_chances(data: PackedData) -> NDArray[np.float64]:
+    """Chance of each row of the data: `ASSET_SHARE` for all asset views together; rows alike if all are or none is."""
+    is_asset = np.tile([kind == "asset" for kind in data.kinds], 2)
+    if is_asset.all() or not is_asset.any():
+        return np.full(data.rows, 1 / data.rows)
+    chances: NDArray[np.float64] = np.where(
+        is_asset, ASSET_SHARE / is_asset.sum(), (1 - ASSET_SHARE) / (~is_asset).sum()
+    )
+    return chances
 
 
 def draw_timesteps(rng: np.random.Generator, count: int, timesteps: int) -> NDArray[np.int64]:

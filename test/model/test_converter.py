@@ -81,6 +81,7 @@ def test_groups_out_of_range(groups: int) -> None:
         ({"depth_timestep": 50, "num_inference_steps": 5, "prediction_type": "sample"}, "fixes one step"),
         ({"depth_timestep": 50, "num_inference_steps": 1, "prediction_type": "epsilon"}, "not 'epsilon'"),
         ({"num_inference_steps": 1, "prediction_type": "sample"}, "need a depth_timestep"),
+        ({"min_brightness": 1.5}, "between 0 and 1"),
     ],
 )
 def test_settings_that_contradict(settings: dict[str, object], message: str) -> None:

@@ -112,6 +112,16 @@ class Graph:
         """Something was added to the node: the executor shall notice."""
         self._executor.wake()
 
+    def spun(self, function: Callable[[], Any]) -> Any:
+        """Call a function in the thread that spins the node; what it returns.
+
+        Requests of an action client must be sent from there: its answer can come before rclpy has noted the request
+        (https://github.com/ros2/rclpy/issues/1123), and is then ignored for good.
+        """
+        future = self._executor.create_task(function)
+        wait_for(future.done, "the executor")
+        return future.result()
+
     def collect(self, kind: Any, topic: str) -> list[Any]:
         """All messages of a topic from now on."""
         self.node.create_subscription(kind, topic, self.received[topic].append, 100)

@@ -119,13 +119,9 @@ def synthesize(graph: Any, goal: Synthesize.Goal, on_feedback: Any = None) -> tu
     client = ActionClient(graph.node, Synthesize, "/merge/synthesize")
     graph.wake()
     assert client.wait_for_server(100.0)
-    sent = client.send_goal_async(goal, feedback_callback=on_feedback)
-    graph.wake()
-    handle = finished(sent)
+    handle = finished(graph.spun(lambda: client.send_goal_async(goal, feedback_callback=on_feedback)))
     assert handle.accepted
-    result = handle.get_result_async()
-    graph.wake()
-    return handle, result
+    return handle, graph.spun(handle.get_result_async)
 
 
 def finished(future: Any, limit: float = 100.0) -> Any:
@@ -157,8 +153,7 @@ def test_cancelling(graph: Any, node: Any) -> None:
     goal = Synthesize.Goal(prompts=["a red box"], steps=100, width=64, height=48, count=20)
     handle, future = synthesize(graph, goal, lambda m: stepping.set() if m.feedback.step else None)
     assert stepping.wait(100)
-    handle.cancel_goal_async()
-    graph.wake()
+    graph.spun(handle.cancel_goal_async)
     result = finished(future).result
     assert (result.success, result.error_code) == (False, Codes.CANCELLED)
     assert generate(graph).success
@@ -211,7 +206,6 @@ def test_depth_while_images_are_made(
     wanted = (code, DepthStatus.NO_METRIC_SCALE) if policy == "interleave" else (code,)
     status = camera.exchange(picture, picture_info, lambda s: "making images" in s.mode and s.error_code in wanted)
     assert (status.latency_inference_ms > 0) == (policy == "interleave")
-    handle.cancel_goal_async()
-    graph.wake()
+    graph.spun(handle.cancel_goal_async)
     finished(future)
     assert camera.exchange(picture, picture_info, lambda s: s.latency_inference_ms > 0).mode == "depth"

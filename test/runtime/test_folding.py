@@ -60,6 +60,19 @@ def test_whole_graph(random_model: Path) -> None:
         assert np.abs(graph(torch.from_numpy(rgb)).numpy() - expected).max() <= 1e-5
 
 
+def test_dark_pictures_are_brightened_alike() -> None:
+    import numpy as np
+
+    from merge_ros.config import EstimatorSettings
+
+    engine = TorchEngine(EstimatorSettings(model="merge-tiny", device="cpu"))
+    engine.depth_mode.checkpoint.converter.register_to_config(min_brightness=0.3)
+    graph = fold_checkpoint(engine.depth_mode.checkpoint)
+    dark = np.random.default_rng(0).integers(0, 60, (2, 48, 64, 3), np.uint8)
+    with torch.inference_mode():
+        assert np.abs(graph(torch.from_numpy(dark)).numpy() - engine(dark)).max() <= 1e-5
+
+
 def test_v_prediction(random_model: Path) -> None:
     model = load_checkpoint(str(random_model))
     plain = fold_checkpoint(model)

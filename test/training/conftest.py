@@ -31,6 +31,8 @@ def frames_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rgb = np.clip(255 / depth[..., None] * rng.uniform(0.3, 1, 3), 0, 255).astype(np.uint8)
         name = f"{index:08d}_0"
         save_frame(folder, name, Frame(rgb, depth, camera, 0.5, 0.1, 0.0, np.eye(4), ""))
-        records.append({"name": name, "caption": f"a room with {index} boxes", "camera": asdict(camera)})
+        records.append(
+            {"name": name, "kind": "robot", "caption": f"a room with {index} boxes", "camera": asdict(camera)}
+        )
     (folder / "frames.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from merge_ros.training.depth_converters import new_converter
 from merge_ros.training.depth_losses import abs_rel, align, outline_error
 from merge_ros.training.latents import LatentStore
 from merge_ros.training.run import RunSettings
-from merge_ros.training.text_to_image import TokenisedCaptions, draw_timesteps
+from merge_ros.training.text_to_image import ASSET_SHARE, TokenisedCaptions, draw_timesteps, row_chances
 from merge_ros.training.train_tiny import planned_steps
 
 CAPTIONS = ("a room with white walls and a red box", "a corridor with a blue ball")
@@ -136,7 +137,16 @@ def test_timesteps_crowd_at_the_clean_end() -> None:
     timesteps = draw_timesteps(np.random.default_rng(0), 4000, 1000)
     assert timesteps.min() >= 0
     assert timesteps.max() <= 999
-    assert 1.2 < np.mean(timesteps < 500) / np.mean(timesteps >= 500) < 2.5
+    assert 1.1 < np.mean(timesteps < 500) / np.mean(timesteps >= 500) < 2.0
+
+
+def test_asset_views_take_their_share_of_a_batch(frames_folder: Path, tmp_path: Path) -> None:
+    data = pack(frames_folder, tmp_path, 12)
+    mixed = replace(data, kinds=("asset",) * 3 + ("robot",) * 9)
+    chances = row_chances(mixed)
+    assert chances.sum() == pytest.approx(1)
+    assert chances[[0, 1, 2, 12, 13, 14]].sum() == pytest.approx(ASSET_SHARE)
+    assert np.ptp(row_chances(replace(data, kinds=("asset",) * 12))) == 0
 
 
 def test_a_share_takes_the_same_part_of_every_stage() -> None:
@@ -154,3 +164,15 @@ def test_latents_of_another_autoencoder_are_not_taken_from_the_cache(frames_fold
         stores.append(LatentStore(vae, data, tmp_path, Worker()).images(rows))
         assert torch.equal(stores[-1], LatentStore(vae, data, tmp_path, Worker()).images(rows))
     assert not torch.allclose(*stores, atol=1e-2)
+
+
+def test_latents_of_brightened_pictures_are_kept_apart(frames_folder: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    vae = build_vae(TinyArchitecture(vae_channels=(8, 8, 8))).requires_grad_(False)
+    plain, least = pack(frames_folder, tmp_path, 12), 0.9
+    bright = pack(frames_folder, tmp_path, 12, least)
+    rows = np.arange(12)
+    assert float(bright.images(rows).mean()) > float(plain.images(rows).mean())
+    assert torch.equal(bright.depths(rows), plain.depths(rows))
+    latents = [LatentStore(vae, data, tmp_path, Worker()).images(rows) for data in (plain, bright)]
+    assert not torch.allclose(*latents, atol=1e-2)

@@ -96,6 +96,21 @@ def test_a_changed_backbone_is_noticed(
         depth_converters.train(Worker(), frames_folder, 12, tmp_path / "work", SHAPE, replace(CONVERTERS, steps=1))
 
 
+def test_weights_kept_on_the_way_are_whole(trained: Path, frames_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "work"
+    shutil.copytree(trained, out)
+    shutil.rmtree(out / "stage_depth_converters")
+    depth_converters.train(Worker(), frames_folder, 12, out, SHAPE, replace(CONVERTERS, picture_steps=5))
+    kept = out / "stage_depth_converters" / depth_converters.KEPT
+    assert sorted(folder.name for folder in kept.iterdir()) == ["000005", "000010"]
+    for part in ("depth_converters", "light_codec"):
+        file = f"{part}/diffusion_pytorch_model.safetensors"
+        # The last ones are what the stage delivers, the earlier ones are not.
+        assert (kept / "000010" / file).read_bytes() == (out / "model" / file).read_bytes()
+        assert (kept / "000005" / file).read_bytes() != (out / "model" / file).read_bytes()
+    assert (kept / "000005" / "depth_converters" / "empty_prompt.safetensors").is_file()
+
+
 def test_trained_folder_is_a_model(trained: Path) -> None:
     config = json.loads((trained / "model" / "depth_converters" / "config.json").read_text())
     assert (config["prediction_type"], config["depth_timestep"], config["num_inference_steps"]) == ("sample", 50, 1)

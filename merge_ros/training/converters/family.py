@@ -134,7 +134,7 @@ class Family(ABC):
         found = read_config(folder / self.converter_folder)
         for name, wanted in self.converter.config.items():
             # How they are run is up to this training; what they are must agree.
-            if name.startswith("_") or name in (*self.inference, "processing_pixels", "dropout"):
+            if name.startswith("_") or name in (*self.inference, "processing_pixels", "min_brightness", "dropout"):
                 continue
             if name in found and _plain(found[name]) != _plain(wanted):
                 raise CheckpointError(
