@@ -39,19 +39,17 @@ def points(run: Path, data: list[Path], limit: int, processes: int) -> list[dict
     kept = sorted((run / STAGE / KEPT).glob("*"))
     if not kept:
         raise SystemExit(f"{run / STAGE} holds no folder {KEPT}: the stage keeps weights from its first picture on")
-    minutes = dict(_logged(run / STAGE / LOG))
+    records = map(json.loads, (run / STAGE / LOG).read_text().splitlines())
+    minutes = {int(record["step"]): record["minutes"] for record in records}
     found = []
     for folder in tqdm(kept, unit="step", disable=None):
         step = int(folder.name)
         before = min(minutes, key=lambda logged: abs(logged - step))
         with tempfile.TemporaryDirectory() as place:
-            accuracy = {path.name: _accuracy(_model(run / "model", folder, Path(place)), path, limit) for path in data}
+            model = _model(run / "model", folder, Path(place))
+            accuracy = {path.name: _accuracy(model, path, limit) for path in data}
         found.append({"step": step, "core_hours": round(minutes[before] * processes / 60, 3), **accuracy})
     return found
-
-
-def _logged(log: Path) -> list[tuple[int, float]]:
-    return [(int(record["step"]), record["minutes"]) for record in map(json.loads, log.read_text().splitlines())]
 
 
 def _model(model: Path, learned: Path, place: Path) -> Path:

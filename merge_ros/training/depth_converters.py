@@ -41,8 +41,8 @@ SMALL_UNTIL = 0.75  # of the steps are taken at half resolution, where a step se
 SMALL_BATCH, BATCH = 64, 16  # per process
 PIXEL_LOSS_FROM = 0.1  # of the steps: first the latents, then also the decoded depth
 PIXEL_WEIGHT, NEAR_WEIGHT, OUTLINE_WEIGHT = 1.2, 0.8, 0.5
+RANGE_WEIGHT = 0.5  # the three above do not care for scale and shift: without it the decoder leaves the range of depth
 KEPT = "kept"  # folder of weights kept on the way, in the stage's own
-RANGE_WEIGHT = 0.5  # the two above do not care for scale and shift: without it the decoder leaves the range of depth
 
 
 def train(

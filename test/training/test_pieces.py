@@ -137,7 +137,7 @@ def test_timesteps_crowd_at_the_clean_end() -> None:
     timesteps = draw_timesteps(np.random.default_rng(0), 4000, 1000)
     assert timesteps.min() >= 0
     assert timesteps.max() <= 999
-    assert 1.1 < np.mean(timesteps < 500) / np.mean(timesteps >= 500) < 2.0
+    assert 1.2 < np.mean(timesteps < 500) / np.mean(timesteps >= 500) < 2.0
 
 
 def test_asset_views_take_their_share_of_a_batch(frames_folder: Path, tmp_path: Path) -> None:
