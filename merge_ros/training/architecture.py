@@ -35,8 +35,8 @@ class TinyArchitecture:
         text_width, text_layers, vocabulary, prompt_tokens: of the text encoder and its tokenizer.
         depth_timestep: the timestep the frozen blocks are told in depth mode. Low, because the image latent they see
             is clean: a backbone told the last timestep looks for noise, and its training is of no use.
-        min_brightness: mean brightness up to which darker pictures are brightened in depth mode: only one in twenty of
-            the training's robot views is darker, so a small model has hardly seen such.
+        min_brightness: mean brightness up to which darker pictures are brightened in depth mode: only one in eight of
+            the training's robot views is darker, so a small model has hardly seen much darker ones.
 
     Raises:
         ConfigurationError: sizes that do not divide, or a group count outside 1..layers.
@@ -58,7 +58,7 @@ class TinyArchitecture:
     vocabulary: int = 768
     prompt_tokens: int = 48
     depth_timestep: int = 50
-    min_brightness: float = 0.15
+    min_brightness: float = 0.2
 
     def __post_init__(self) -> None:
         if self.width % self.heads:

@@ -5,6 +5,8 @@ Decoding thousands of small files in every epoch costs more than a training step
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +57,22 @@ class PackedData:
     def size(self) -> tuple[int, int]:
         """(height, width)."""
         return int(self.rgb.shape[1]), int(self.rgb.shape[2])
+
+    def chances(self, shares: Mapping[str, float]) -> NDArray[np.float64]:
+        """Chance of each row in a draw, so that the kinds of view come up in the given proportions: [rows], sum 1.
+
+        Args:
+            shares: by kind of view. A kind that the data lacks is left out, and the others keep their proportions.
+
+        Raises:
+            DatasetError: the data has views of a kind that is not among the shares.
+        """
+        counts = Counter(self.kinds)
+        if unknown := counts.keys() - shares.keys():
+            raise DatasetError(f"views of kind {', '.join(sorted(unknown))}; known: {', '.join(shares)}")
+        weights = np.tile([shares[kind] / counts[kind] for kind in self.kinds], 2)
+        chances: NDArray[np.float64] = weights / weights.sum()
+        return chances
 
     def images(self, index: NDArray[np.intp]) -> Tensor:
         """Pictures of some rows in [-1, 1]: [batch, 3, height, width] float32."""

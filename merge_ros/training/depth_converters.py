@@ -39,6 +39,7 @@ from merge_ros.training.run import Run, RunSettings
 
 SMALL_UNTIL = 0.75  # of the steps are taken at half resolution, where a step sees four times as many frames
 SMALL_BATCH, BATCH = 64, 16  # per process
+SHARES = {"robot": 0.6, "wide": 0.25, "asset": 0.15}  # of the batch: a robot's views are the hard ones
 PIXEL_LOSS_FROM = 0.1  # of the steps: first the latents, then also the decoded depth
 PIXEL_WEIGHT, NEAR_WEIGHT, OUTLINE_WEIGHT = 1.2, 0.8, 0.5
 RANGE_WEIGHT = 0.5  # the three above do not care for scale and shift: without it the decoder leaves the range of depth
@@ -84,6 +85,7 @@ def train(
     network = compiled(merge) if settings.compile else merge
     conditioning = encode_prompt(tokenizer, text_encoder, "")
     before = checksum(backbone)
+    chances = data.chances(SHARES)
     trained = {"converter": converter, "decoder": codec.decoder}
     run = Run(out / "stage_depth_converters", trained, settings, worker)
 
@@ -91,7 +93,7 @@ def train(
         rng = run.numpy_rng(step)
         is_small = step < SMALL_UNTIL * settings.steps
         batch, reduction = (SMALL_BATCH, 2) if is_small else (BATCH, 1)
-        index = rng.integers(data.rows, size=batch)
+        index = rng.choice(data.rows, size=batch, p=chances)
         image, depth = latents.images(index, reduction), latents.depths(index, reduction)
         timestep = torch.full((batch,), shape.depth_timestep)
         with worker.autocast():

@@ -25,7 +25,7 @@ from merge_ros.training.architecture import (
 )
 from merge_ros.training.commands import add_start, stage_parser, start_stage
 from merge_ros.training.compute import Worker, compiled, launch, use_plain_attention
-from merge_ros.training.data import PackedData, pack
+from merge_ros.training.data import pack
 from merge_ros.training.folder import save_image_parts, take_codec
 from merge_ros.training.latents import LatentStore
 from merge_ros.training.run import Run, RunSettings
@@ -36,7 +36,7 @@ SMALL_UNTIL = 0.8  # of the steps are taken at a quarter and at half resolution 
 # which colours and things can be learnt from small pictures, and of those many are needed.
 BATCHES = {4: 256, 2: 96, 1: 24}
 DRAWN = 6  # captions drawn for the board
-ASSET_SHARE = 0.6  # of the batch: views of few named things, which prompts are mostly about
+SHARES = {"robot": 0.29, "wide": 0.11, "asset": 0.6}  # of the batch: prompts are mostly about few named things
 CAPTION_DROPPED = 0.12  # so that the empty prompt, which depth mode uses, means "any picture"
 LOW_NOISE_SHARE = 0.3  # of the batch: timesteps drawn towards the clean end, where depth mode will use the blocks
 
@@ -97,7 +97,7 @@ def train(
         transformer = PixArtTransformer2DModel.from_pretrained(start / "transformer", torch_dtype=torch.float32)
         text_encoder = T5EncoderModel.from_pretrained(start / "text_encoder", dtype=torch.float32)
     captions = TokenisedCaptions.of(data.captions, tokenizer)
-    chances = row_chances(data)
+    chances = data.chances(SHARES)
     use_plain_attention(transformer)
     scheduler = build_scheduler()
     alphas = scheduler.alphas_cumprod
@@ -143,17 +143,6 @@ def train(
     if worker.is_first:
         save_image_parts(out / "model", **parts)
     worker.wait()
-
-
-def row_chances(data: PackedData) -> NDArray[np.float64]:
-    """Chance of each row of the data: `ASSET_SHARE` for all asset views together; rows alike if all are or none is."""
-    is_asset = np.tile([kind == "asset" for kind in data.kinds], 2)
-    if is_asset.all() or not is_asset.any():
-        return np.full(data.rows, 1 / data.rows)
-    chances: NDArray[np.float64] = np.where(
-        is_asset, ASSET_SHARE / is_asset.sum(), (1 - ASSET_SHARE) / (~is_asset).sum()
-    )
-    return chances
 
 
 def draw_timesteps(rng: np.random.Generator, count: int, timesteps: int) -> NDArray[np.int64]:

@@ -29,7 +29,7 @@ from merge_ros.training.depth_converters import new_converter
 from merge_ros.training.depth_losses import abs_rel, align, outline_error
 from merge_ros.training.latents import LatentStore
 from merge_ros.training.run import RunSettings
-from merge_ros.training.text_to_image import ASSET_SHARE, TokenisedCaptions, draw_timesteps, row_chances
+from merge_ros.training.text_to_image import TokenisedCaptions, draw_timesteps
 from merge_ros.training.train_tiny import planned_steps
 
 CAPTIONS = ("a room with white walls and a red box", "a corridor with a blue ball")
@@ -140,13 +140,16 @@ def test_timesteps_crowd_at_the_clean_end() -> None:
     assert 1.2 < np.mean(timesteps < 500) / np.mean(timesteps >= 500) < 2.0
 
 
-def test_asset_views_take_their_share_of_a_batch(frames_folder: Path, tmp_path: Path) -> None:
+def test_kinds_of_view_take_their_shares_of_a_batch(frames_folder: Path, tmp_path: Path) -> None:
     data = pack(frames_folder, tmp_path, 12)
+    shares = {"robot": 0.3, "asset": 0.5, "wide": 0.2}
     mixed = replace(data, kinds=("asset",) * 3 + ("robot",) * 9)
-    chances = row_chances(mixed)
+    chances = mixed.chances(shares)
     assert chances.sum() == pytest.approx(1)
-    assert chances[[0, 1, 2, 12, 13, 14]].sum() == pytest.approx(ASSET_SHARE)
-    assert np.ptp(row_chances(replace(data, kinds=("asset",) * 12))) == 0
+    assert chances[[0, 1, 2, 12, 13, 14]].sum() == pytest.approx(0.5 / 0.8)
+    assert np.ptp(replace(data, kinds=("asset",) * 12).chances(shares)) == 0
+    with pytest.raises(DatasetError, match="aerial"):
+        replace(data, kinds=("aerial",) * 12).chances(shares)
 
 
 def test_a_share_takes_the_same_part_of_every_stage() -> None:
