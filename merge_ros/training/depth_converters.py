@@ -171,7 +171,7 @@ def true_metres(data: PackedData, index: NDArray[np.intp], size: tuple[int, int]
 
 def main() -> None:
     """The command line of this stage."""
-    parser = stage_parser(__doc__, steps=1850)
+    parser = stage_parser(__doc__, steps=3600)
     add_start(parser)
     arguments = start_stage(parser.parse_args())
     settings = RunSettings(

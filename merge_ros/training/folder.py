@@ -31,6 +31,7 @@ def save_image_parts(
     """Write vae/, transformer/, text_encoder/, tokenizer/ and scheduler/."""
     for name, module in (("vae", vae), ("transformer", transformer), ("text_encoder", text_encoder)):
         _half(module).save_pretrained(folder / name, safe_serialization=True)
+        _forget_place(folder / name)
     tokenizer.save_pretrained(folder / "tokenizer")
     scheduler.save_pretrained(folder / "scheduler")
 

@@ -18,7 +18,7 @@ from merge_ros.simulation.dataset import HELD_OUT_SEED, make_dataset
 from merge_ros.training.commands import start_stage
 from merge_ros.training.run import SUMMARY
 
-STEPS = {"vae": 3600, "text_to_image": 2000, "light_codec": 600, "depth_converters": 1500, "light_codec_refined": 150}
+STEPS = {"vae": 3600, "text_to_image": 3600, "light_codec": 600, "depth_converters": 3600, "light_codec_refined": 150}
 FEWEST_STEPS = 50
 
 
@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="work folder; a run that was killed there goes on")
     parser.add_argument("--share", type=float, default=1.0, help="of every stage's steps (default %(default)s: all)")
-    parser.add_argument("--frames", type=int, default=18000, help="training frames (default %(default)s)")
+    parser.add_argument("--frames", type=int, default=48000, help="training frames (default %(default)s)")
     parser.add_argument("--held-out", type=int, default=400, help="frames to measure on (default %(default)s)")
     parser.add_argument("--processes", type=int, default=2, help="one-thread processes (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, batches and noise (default %(default)s)")
