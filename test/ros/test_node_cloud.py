@@ -11,17 +11,22 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 (rclpy) is not installed")
 
 import itertools
+from pathlib import Path
 
+import cv2
 from sensor_msgs.msg import CameraInfo, Image, LaserScan
+from std_msgs.msg import Header
 
+from merge_ros.evaluation.folder import read_image
 from merge_ros.geometry.camera import Camera
 from merge_ros.geometry.scan import scan_depth
 from merge_ros.msg import DepthStatus
-from merge_ros.ros.conversions import image_to_array
+from merge_ros.ros.conversions import array_to_image, image_to_array
 
 PLAIN = {"cloud_voxel": 0.0, "cloud_range": 0.0, "cloud_open": False, "cloud_dense": False, "cloud_rate": 0.0}
 SCALE = {"scale": 4.0, "shift": 0.5}
 NEAR, FAR = 1.5, 2.4
+ROOMS = Path(__file__).resolve().parent.parent / "data" / "regression" / "rgb" / "robot"
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +41,13 @@ def node(start_node: Any, camera: Any, scans: list[LaserScan]) -> Any:
     assert node.set_together(scale_source="fixed", **SCALE, near=NEAR, far=FAR).successful
     node.bring_to("active")
     return node
+
+
+@pytest.fixture
+def picture() -> Image:
+    """A rendered room, whose depth lies on both sides of NEAR and FAR whatever weights ship."""
+    rgb = read_image(sorted(ROOMS.glob("*.jpg"))[0])
+    return array_to_image(cv2.resize(rgb, (64, 48), interpolation=cv2.INTER_AREA), "rgb8", Header())
 
 
 @pytest.fixture
