@@ -22,12 +22,12 @@ from merge_ros.evaluation.folder import find_pairs
 from merge_ros.evaluation.models import merge_model
 from merge_ros.evaluation.protocol import DepthProtocol, measure
 from merge_ros.files import atomic_write
-from merge_ros.training.depth_converters import KEPT
+from merge_ros.model.codec import LIGHT_CODEC
+from merge_ros.training.depth_converters import KEPT, STAGE
 from merge_ros.training.run import LOG, SUMMARY
 
 PROTOCOL = DepthProtocol((1e-3, 65.0))  # metres; as docs/merge-tiny.md
-STAGE = "stage_depth_converters"
-LEARNED = ("depth_converters", "light_codec")
+LEARNED = ("depth_converters", LIGHT_CODEC)
 
 
 def points(run: Path, data: list[Path], limit: int, processes: int) -> list[dict[str, Any]]:

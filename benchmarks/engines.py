@@ -53,13 +53,14 @@ class PublishedWay:
         import torch
 
         from merge_ros.model.conditioning import encode_prompt
+        from merge_ros.model.pixels import encoder_pixels
         from merge_ros.model.sampling import denoise
 
         checkpoint = self._checkpoint
         vae = checkpoint.vae
         with torch.inference_mode():
             prompt = encode_prompt(self._tokenizer, self._text_encoder, "")
-            images = torch.from_numpy(rgb).permute(0, 3, 1, 2).float() / 127.5 - 1
+            images = encoder_pixels(torch.from_numpy(rgb), torch.float32)
             latent = vae.encode(images).latent_dist.sample() * vae.config.scaling_factor
             noise = torch.randn_like(latent)
             depth = denoise(checkpoint.network, latent, prompt, checkpoint.depth_scheduler(), STEPS, noise)

@@ -24,6 +24,7 @@ from merge_ros.runtime.graph import DepthGraph, fold_checkpoint
 from merge_ros.training.compute import has_fast_bf16
 
 STAGES = ("encoder", "transformer", "decoder")
+FRAME = "frame"  # all of it, as `stage_flops` calls it
 WARM_UP = 3  # first calls choose kernels
 
 
@@ -48,16 +49,15 @@ def main() -> None:
         rows += timed(graph.to(dtype), frame, name, arguments.runs)
     print(f"{width}x{height}, {arguments.threads} thread(s), medians of {arguments.runs} runs")
     for row in rows:
-        work = flops.get(row["stage"])
-        said = "" if work is None else f"   {work / 1e9:6.2f} GFLOP"
-        print(f"{row['precision']}  {row['stage']:<12} {row['ms']:7.1f} ms   {row['share']:6.1%}{said}")
+        work = flops[row["stage"]] / 1e9
+        print(f"{row['precision']}  {row['stage']:<12} {row['ms']:7.1f} ms   {row['share']:6.1%}   {work:6.2f} GFLOP")
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
 
 
 def timed(graph: DepthGraph, frame: torch.Tensor, precision: str, runs: int) -> list[dict[str, Any]]:
     """Median milliseconds of each stage and of the whole frame."""
-    spent: dict[str, list[float]] = {stage: [] for stage in (*STAGES, "whole frame")}
+    spent: dict[str, list[float]] = {stage: [] for stage in (*STAGES, FRAME)}
     started: dict[str, float] = {}
 
     def begin(stage: str) -> None:
@@ -73,13 +73,13 @@ def timed(graph: DepthGraph, frame: torch.Tensor, precision: str, runs: int) -> 
         hooks.append(part.register_forward_hook(lambda *_, stage=stage: end(stage)))
     with torch.inference_mode():
         for _ in range(WARM_UP + runs):
-            begin("whole frame")
+            begin(FRAME)
             graph(frame)
-            end("whole frame")
+            end(FRAME)
     for hook in hooks:
         hook.remove()
     medians = {stage: statistics.median(times[WARM_UP:]) for stage, times in spent.items()}
-    whole = medians["whole frame"]
+    whole = medians[FRAME]
     return [
         {"precision": precision, "stage": stage, "ms": 1000 * median, "share": median / whole}
         for stage, median in medians.items()

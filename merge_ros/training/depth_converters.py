@@ -43,6 +43,7 @@ SHARES = {"robot": 0.6, "wide": 0.25, "asset": 0.15}  # of the batch: a robot's 
 PIXEL_LOSS_FROM = 0.1  # of the steps: first the latents, then also the decoded depth
 PIXEL_WEIGHT, NEAR_WEIGHT, OUTLINE_WEIGHT = 1.2, 0.8, 0.5
 RANGE_WEIGHT = 0.5  # the three above do not care for scale and shift: without it the decoder leaves the range of depth
+STAGE = "stage_depth_converters"  # folder of this stage in the work folder
 KEPT = "kept"  # folder of weights kept on the way, in the stage's own
 
 
@@ -87,7 +88,7 @@ def train(
     before = checksum(backbone)
     chances = data.chances(SHARES)
     trained = {"converter": converter, "decoder": codec.decoder}
-    run = Run(out / "stage_depth_converters", trained, settings, worker)
+    run = Run(out / STAGE, trained, settings, worker)
 
     for step in run.steps():
         rng = run.numpy_rng(step)
