@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +19,12 @@ from tqdm import tqdm
 
 from merge_ros.errors import DatasetError
 from merge_ros.evaluation.folder import read_depth, read_image
+from merge_ros.geometry.ground import down_in_camera
 from merge_ros.geometry.normalisation import depth_range, normalise_depth
 from merge_ros.model.pixels import encoder_pixels
 from merge_ros.simulation.dataset import read_index
+
+FLOOR_TOLERANCE = 0.02  # relative: what is stored is rounded to millimetres, and a rug is a centimetre high
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class PackedData:
         metres: [n, 2] float32: the depths in metres that -1 and 1 stand for.
         captions: n sentences.
         kinds: kind of view of each frame, see `simulation.views`.
+        floors: [n, 3] float32: a, b and c of each frame's floor, whose depth z at pixel (x, y) follows from
+            1 / z = a x + b y + c in 1/metres (`geometry.ground.floor_depth` of a pinhole camera).
         min_brightness: darker pictures are brightened up to it, as in depth mode (`model.pixels`); None: never.
     """
 
@@ -43,6 +49,7 @@ class PackedData:
     metres: NDArray[np.float32]
     captions: tuple[str, ...]
     kinds: tuple[str, ...]
+    floors: NDArray[np.float32]
     min_brightness: float | None = None
 
     def __len__(self) -> int:
@@ -88,6 +95,24 @@ class PackedData:
         """Metres that -1 and 1 stand for in some rows: [batch, 2] float32."""
         return torch.from_numpy(self.metres[index % len(self)])
 
+    def on_floor(self, index: NDArray[np.intp], metres: Tensor) -> Tensor:
+        """Where some rows show the floor.
+
+        Args:
+            index: the rows.
+            metres: [batch, h, w] depth of these rows, at any size.
+
+        Returns:
+            [batch, h, w] float32, 1 on the floor and 0 elsewhere.
+        """
+        (height, width), (h, w) = self.size, metres.shape[-2:]
+        x = (torch.arange(w) + 0.5) * width / w - 0.5
+        y = (torch.arange(h) + 0.5) * height / h - 0.5
+        mirror = torch.from_numpy(index >= len(self))[:, None, None]
+        a, b, c = torch.from_numpy(self.floors[index % len(self)])[..., None, None].unbind(1)
+        inverse = a * torch.where(mirror, x.flip(0), x) + b * y[:, None] + c
+        return ((metres * inverse - 1).abs() < FLOOR_TOLERANCE).float()
+
     def _mirrored(self, pixels: Tensor, index: NDArray[np.intp]) -> Tensor:
         mirror = torch.from_numpy(index >= len(self))[:, None, None, None]
         return torch.where(mirror, pixels.flip(-1), pixels)
@@ -112,6 +137,7 @@ def pack(folder: Path, cache: Path, limit: int | None = None, min_brightness: fl
     height, width = int(first["height"]), int(first["width"])
     captions = tuple(record["caption"] for record in records)
     kinds = tuple(record["kind"] for record in records)
+    floors = np.array([_floor(record) for record in records], np.float32)
     stem = f"{count}x{width}x{height}"
     rgb_path, depth_path, range_path = (cache / f"{kind}_{stem}.npy" for kind in ("rgb", "depth", "range"))
     if not range_path.is_file():  # written last
@@ -139,5 +165,12 @@ def pack(folder: Path, cache: Path, limit: int | None = None, min_brightness: fl
         np.load(range_path),
         captions,
         kinds,
+        floors,
         min_brightness,
     )
+
+
+def _floor(record: Mapping[str, Any]) -> tuple[float, float, float]:
+    camera, down = record["camera"], down_in_camera(record["camera_pitch"], record["camera_roll"])
+    a, b = down[0] / camera["fx"], down[1] / camera["fy"]
+    return tuple(np.array([a, b, down[2] - a * camera["cx"] - b * camera["cy"]]) / record["camera_height"])

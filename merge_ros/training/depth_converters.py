@@ -32,7 +32,7 @@ from merge_ros.training.commands import add_start, stage_parser, start_stage
 from merge_ros.training.compute import Worker, compiled, launch, use_plain_attention
 from merge_ros.training.converters.pixart_family import see_images_as
 from merge_ros.training.data import PackedData, pack
-from merge_ros.training.depth_losses import abs_rel, align, outline_error
+from merge_ros.training.depth_losses import abs_rel, align, floor_error, outline_error
 from merge_ros.training.folder import save_codec, save_converters
 from merge_ros.training.latents import LatentStore
 from merge_ros.training.run import Run, RunSettings
@@ -41,8 +41,8 @@ SMALL_UNTIL = 0.75  # of the steps are taken at half resolution, where a step se
 SMALL_BATCH, BATCH = 64, 16  # per process
 SHARES = {"robot": 0.6, "wide": 0.25, "asset": 0.15}  # of the batch: a robot's views are the hard ones
 PIXEL_LOSS_FROM = 0.1  # of the steps: first the latents, then also the decoded depth
-PIXEL_WEIGHT, NEAR_WEIGHT, OUTLINE_WEIGHT = 1.2, 0.8, 0.5
-RANGE_WEIGHT = 0.5  # the three above do not care for scale and shift: without it the decoder leaves the range of depth
+PIXEL_WEIGHT, NEAR_WEIGHT, FLOOR_WEIGHT, OUTLINE_WEIGHT = 1.2, 0.4, 0.8, 0.5
+RANGE_WEIGHT = 0.5  # the four above do not care for scale and shift: without it the decoder leaves the range of depth
 STAGE = "stage_depth_converters"  # folder of this stage in the work folder
 KEPT = "kept"  # folder of weights kept on the way, in the stage's own
 
@@ -107,12 +107,14 @@ def train(
             metres = true_metres(data, index, (decoded.shape[-2], decoded.shape[-1]))
             aligned = align(decoded, metres)
             figures |= {"abs_rel": abs_rel(aligned, metres), "outline": outline_error(aligned, metres)}
-            # The fit above is the protocol's, which far things decide. A robot's scale comes from the floor before it:
-            # the same error is also taken with the fit that near things decide.
+            # The fit above is the protocol's, which far things decide. The same error is also taken with the fit that
+            # near things decide, and with the one that a robot has: to the floor before it.
             figures["near"] = abs_rel(align(decoded, metres, metres**-2), metres)
+            figures["floor"] = floor_error(decoded, metres, data.on_floor(index, metres))
             figures["range"] = functional.l1_loss(decoded, normalised_depth(data, index, metres.shape[-2:]))
             loss = latent_loss + PIXEL_WEIGHT * figures["abs_rel"] + NEAR_WEIGHT * figures["near"]
-            loss = loss + OUTLINE_WEIGHT * figures["outline"] + RANGE_WEIGHT * figures["range"]
+            loss = loss + FLOOR_WEIGHT * figures["floor"] + OUTLINE_WEIGHT * figures["outline"]
+            loss = loss + RANGE_WEIGHT * figures["range"]
         run.update(loss, figures)
         if run.shows_pictures:
             shown = slice(0, 8)

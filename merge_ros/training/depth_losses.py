@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 OUTLINE_SCALES = 3  # halvings at which depth jumps are compared
+LEAST_FLOOR = 0.05  # of a frame's pixels, for the floor to tell its scale
 
 
 def align(predicted: Tensor, metres: Tensor, known: Tensor | None = None) -> Tensor:
@@ -29,6 +30,23 @@ def abs_rel(aligned: Tensor, metres: Tensor, known: Tensor | None = None) -> Ten
     """Mean of |aligned - z| / z, the first figure that depth is judged by; each frame weighs the same."""
     error: Tensor = _mean(_relative(aligned, metres, known).abs().flatten(1), _flat(known)).mean()
     return error
+
+
+def floor_error(predicted: Tensor, metres: Tensor, floor: Tensor) -> Tensor:
+    """Relative error e of everything, as e / (1 + e), when scale and shift come from the floor alone.
+
+    So a robot gets its metres (`scale.ground_plane`): walls and things have to lie on one line with the floor. Bounded,
+    because the far end of a hall can be off by many times. Frames that show hardly any floor do not count.
+
+    Args:
+        predicted: [batch, H, W], any scale and shift.
+        metres: [batch, H, W], > 0.
+        floor: [batch, H, W], 1 on the floor, 0 elsewhere; near floor weighs more, in proportion to 1 / metres^2.
+    """
+    error = _relative(align(predicted, metres, floor / metres.square()), metres, None).abs()
+    counts = (floor.flatten(1).mean(1) > LEAST_FLOOR).float()
+    each: Tensor = (error / (1 + error)).flatten(1).mean(1)
+    return (counts * each).sum() / counts.sum().clamp(min=1)
 
 
 def outline_error(aligned: Tensor, metres: Tensor, known: Tensor | None = None) -> Tensor:

@@ -31,12 +31,14 @@ from merge_ros.training.latents import LatentStore
 from merge_ros.training.run import Run, RunSettings
 from merge_ros.training.samples import draw
 
-SMALL_UNTIL = 0.8  # of the steps are taken at a quarter and at half resolution in turn, the others at full
-# Pictures per process and step, by how much they are scaled down: all three cost about the same. Which words go with
-# which colours and things can be learnt from small pictures, and of those many are needed.
+# Pictures per process and step, by how much they are scaled down: all three cost about the same.
 BATCHES = {4: 256, 2: 96, 1: 24}
+# Which words go with which colours and things can be learnt from small pictures, and of those many are needed; outlines
+# and the perspective of a room show in whole ones only (at a quarter a picture is 4 x 3 tokens).
+SMALL_UNTIL = 0.4  # of the steps of new weights; weights that are gone on from have learnt the words
+SMALL_TURN, TURN = (4, 2), (2, 1, 1)  # reductions taken in turn, before and after
 DRAWN = 6  # captions drawn for the board
-SHARES = {"robot": 0.29, "wide": 0.11, "asset": 0.6}  # of the batch: prompts are mostly about few named things
+SHARES = {"robot": 0.5, "wide": 0.1, "asset": 0.4}  # of the batch: rooms are harder than few things before a wall
 CAPTION_DROPPED = 0.12  # so that the empty prompt, which depth mode uses, means "any picture"
 LOW_NOISE_SHARE = 0.3  # of the batch: timesteps drawn towards the clean end, where depth mode will use the blocks
 
@@ -84,7 +86,8 @@ def train(
     Args:
         start: model folder whose weights and tokenizer are taken to begin with; None: new ones.
     """
-    data = pack(data_folder, out / "cache", frames)
+    # Brightened as in depth mode: colours that a caption names cannot be learnt from pictures too dark to show them.
+    data = pack(data_folder, out / "cache", frames, shape.min_brightness)
     vae = AutoencoderKL.from_pretrained(out / "vae").requires_grad_(False)
     latents = LatentStore(vae, data, out / "cache", worker)
 
@@ -114,7 +117,8 @@ def train(
     height, width = data.size
     for step in run.steps():
         rng = run.numpy_rng(step)
-        reduction = (4 if step % 2 else 2) if step < SMALL_UNTIL * settings.steps else 1
+        turn = SMALL_TURN if start is None and step < SMALL_UNTIL * settings.steps else TURN
+        reduction = turn[step % len(turn)]
         batch = BATCHES[reduction]
         index = rng.choice(data.rows, size=batch, p=chances)
         clean = latents.images(index, reduction)
@@ -162,7 +166,7 @@ def main() -> None:
         learning_rate=8e-4,
         matrix_rate=4e-3,
         warmup=150,
-        decay_from=0.75,
+        decay_from=0.6,
         seed=arguments.seed,
         compile=True,
     )

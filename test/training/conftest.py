@@ -30,9 +30,9 @@ def frames_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         depth[top : top + 16, left : left + 16] = 0.8
         rgb = np.clip(255 / depth[..., None] * rng.uniform(0.3, 1, 3), 0, 255).astype(np.uint8)
         name = f"{index:08d}_0"
-        save_frame(folder, name, Frame(rgb, depth, camera, 0.5, 0.1, 0.0, np.eye(4), ""))
-        records.append(
-            {"name": name, "kind": "robot", "caption": f"a room with {index} boxes", "camera": asdict(camera)}
-        )
+        mounting = {"camera_height": 0.5, "camera_pitch": 0.1, "camera_roll": 0.05}
+        save_frame(folder, name, Frame(rgb, depth, camera, **mounting, pose=np.eye(4), caption=""))
+        caption = f"a room with {index} boxes"
+        records.append({"name": name, "kind": "robot", "caption": caption, "camera": asdict(camera), **mounting})
     (folder / "frames.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     return folder

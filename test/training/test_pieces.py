@@ -14,6 +14,8 @@ import torch
 
 from merge_ros.errors import ConfigurationError, DatasetError
 from merge_ros.evaluation.metrics import aligned_metrics
+from merge_ros.geometry.camera import Camera
+from merge_ros.geometry.ground import ground_depth
 from merge_ros.model.converter import PixArtConverter
 from merge_ros.training.architecture import (
     TinyArchitecture,
@@ -26,7 +28,7 @@ from merge_ros.training.architecture import (
 from merge_ros.training.compute import Worker
 from merge_ros.training.data import depth_range, normalise_depth, pack
 from merge_ros.training.depth_converters import new_converter
-from merge_ros.training.depth_losses import abs_rel, align, outline_error
+from merge_ros.training.depth_losses import abs_rel, align, floor_error, outline_error
 from merge_ros.training.latents import LatentStore
 from merge_ros.training.run import RunSettings
 from merge_ros.training.text_to_image import TokenisedCaptions, draw_timesteps
@@ -112,6 +114,34 @@ def test_pixel_loss_is_the_metric_and_ignores_scale_and_shift() -> None:
     for same_up_to_scale_and_shift in (predicted, predicted * 3 - 7):
         loss = abs_rel(align(torch.from_numpy(same_up_to_scale_and_shift), metres), metres)
         assert float(loss) == pytest.approx(expected, rel=1e-3)
+
+
+def test_floor_is_found_at_its_closed_form_depth(frames_folder: Path, tmp_path: Path) -> None:
+    data = pack(frames_folder, tmp_path, 12)
+    depth = ground_depth(Camera.from_fov(64, 64, 1.2), 0.5, 0.1, 0.05)
+    metres = torch.from_numpy(np.where(depth < 5, depth, 0.4)).float()
+    metres[40:, 20:30] = 0.4  # a box
+    floor = torch.from_numpy(depth < 5)
+    floor[40:, 20:30] = False
+    rows = np.array([3, 3 + len(data)])
+    found = data.on_floor(rows, torch.stack([metres, metres.flip(-1)])).bool()
+    assert 0.2 < float(floor.float().mean()) < 0.6
+    assert torch.equal(found[0], floor)
+    assert torch.equal(found[1], floor.flip(-1))
+    halved = torch.nn.functional.avg_pool2d(metres[None], 2)
+    same = data.on_floor(rows[:1], halved)[0] == torch.nn.functional.avg_pool2d(floor[None].float(), 2)[0]
+    assert float(same.float().mean()) > 0.9  # all but where a pixel of half the size mixes two things
+
+
+def test_floor_error_wants_walls_on_one_line_with_the_floor() -> None:
+    floor = torch.zeros(2, 20, 30)
+    floor[0, 10:] = 1  # the second frame shows none: it does not count
+    metres = torch.linspace(5, 1, 20)[None, :, None].expand(2, 20, 30).clone()
+    too_far = metres.clone()
+    too_far[:, :10] *= 1.5
+    assert float(floor_error(3 * metres - 7, metres, floor)) == pytest.approx(0, abs=1e-3)
+    assert float(floor_error(3 * too_far - 7, metres, floor)) == pytest.approx(0.5 / 1.5 / 2, rel=1e-2)
+    assert float(floor_error(too_far, metres, torch.zeros_like(floor))) == 0
 
 
 def test_outline_error_sees_blurred_edges_and_not_a_common_factor() -> None:
