@@ -29,8 +29,8 @@ class TinyArchitecture:
         patch_size: latent pixels per token side: 4 makes 16 x 12 tokens of a 256x192 image.
         sample_size: latent side that the position embedding spans; other sizes are interpolated.
         groups: converter blocks, 1 to layers.
-        ff_mult: width multiplier of a converter's feed-forward part; 4, as in the backbone, lets a converter start as a
-            whole copy of its frozen block.
+        ff_mult: width multiplier of a converter's feed-forward part, 4 in the backbone. Many narrow converters are
+            better than few wide ones (docs/ablations.md: more groups gain, a narrow part loses nothing).
         codec_channels, codec_blocks: of each half of the light codec.
         text_width, text_layers, vocabulary, prompt_tokens: of the text encoder and its tokenizer.
         depth_timestep: the timestep the frozen blocks are told in depth mode. Low, because the image latent they see
@@ -49,8 +49,8 @@ class TinyArchitecture:
     layers: int = 8
     patch_size: int = 4
     sample_size: int = 64
-    groups: int = 4
-    ff_mult: int = 4
+    groups: int = 8
+    ff_mult: int = 2
     codec_channels: int = 48
     codec_blocks: int = 3
     text_width: int = 128

@@ -31,6 +31,7 @@ from merge_ros.training.checksum import checksum
 from merge_ros.training.commands import add_start, stage_parser, start_stage
 from merge_ros.training.compute import Worker, compiled, launch, use_plain_attention
 from merge_ros.training.converters.pixart_family import see_images_as
+from merge_ros.training.converters.reshape import reshaped
 from merge_ros.training.data import PackedData, pack
 from merge_ros.training.depth_losses import abs_rel, align, floor_error, outline_error
 from merge_ros.training.folder import save_codec, save_converters
@@ -59,7 +60,8 @@ def train(
     """Train the converters and the light decoder; write `out/model/depth_converters` and `out/model/light_codec`.
 
     Args:
-        start: model folder whose converters are taken to begin with; None: copies of the frozen blocks.
+        start: model folder whose converters are taken to begin with, in the shape that is wanted now; None: copies of
+            the frozen blocks.
 
     Raises:
         RuntimeError: the frozen backbone changed, which would be a bug.
@@ -78,7 +80,8 @@ def train(
     if start is None:
         converter = new_converter(backbone, shape)
     else:
-        converter = PixArtConverter.from_pretrained(start / "depth_converters", torch_dtype=torch.float32)
+        trained = PixArtConverter.from_pretrained(start / "depth_converters", torch_dtype=torch.float32)
+        converter = reshaped(trained, len(backbone.transformer_blocks), shape.groups, shape.ff_mult)
     # The node scales its images to as many pixels as were trained with, and brightens them as they were here.
     converter.register_to_config(processing_pixels=data.size[0] * data.size[1], min_brightness=shape.min_brightness)
     use_plain_attention(backbone, converter)
@@ -87,8 +90,7 @@ def train(
     conditioning = encode_prompt(tokenizer, text_encoder, "")
     before = checksum(backbone)
     chances = data.chances(SHARES)
-    trained = {"converter": converter, "decoder": codec.decoder}
-    run = Run(out / STAGE, trained, settings, worker)
+    run = Run(out / STAGE, {"converter": converter, "decoder": codec.decoder}, settings, worker)
 
     for step in run.steps():
         rng = run.numpy_rng(step)

@@ -17,6 +17,7 @@ import torch
 from merge_ros.config import EstimatorSettings
 from merge_ros.errors import ConfigurationError
 from merge_ros.estimator import DepthEstimator
+from merge_ros.model.converter import PixArtConverter
 from merge_ros.training import depth_converters, light_codec, text_to_image, vae
 from merge_ros.training.architecture import TinyArchitecture
 from merge_ros.training.compute import Worker, launch
@@ -109,6 +110,25 @@ def test_weights_kept_on_the_way_are_whole(trained: Path, frames_folder: Path, t
         assert (kept / "000010" / file).read_bytes() == (out / "model" / file).read_bytes()
         assert (kept / "000005" / file).read_bytes() != (out / "model" / file).read_bytes()
     assert (kept / "000005" / "depth_converters" / "empty_prompt.safetensors").is_file()
+
+
+def test_finished_converters_are_gone_on_from_in_another_shape(
+    trained: Path, frames_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "work"
+    shutil.copytree(trained, out)
+    shutil.rmtree(out / "stage_depth_converters")
+    shape, settings = replace(SHAPE, groups=4, ff_mult=1), replace(CONVERTERS, steps=1, learning_rate=1e-9)
+    depth_converters.train(Worker(), frames_folder, 12, out, shape, settings, start=trained / "model")
+    made = PixArtConverter.from_pretrained(out / "model" / "depth_converters")
+    taken = PixArtConverter.from_pretrained(trained / "model" / "depth_converters")
+    assert (made.config.num_layers, made.config.ff_mult) == (4, 1)
+    attention = "attn1.to_q.weight"
+    assert torch.allclose(
+        made.transformer_blocks[3].state_dict()[attention],
+        taken.transformer_blocks[1].state_dict()[attention],
+        atol=1e-4,
+    )
 
 
 def test_trained_folder_is_a_model(trained: Path) -> None:
