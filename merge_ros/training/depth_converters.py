@@ -38,7 +38,7 @@ from merge_ros.training.folder import save_codec, save_converters
 from merge_ros.training.latents import LatentStore
 from merge_ros.training.run import Run, RunSettings
 
-SMALL_UNTIL = 0.75  # of the steps are taken at half resolution, where a step sees four times as many frames
+SMALL_UNTIL = 0.5  # of the steps are taken at half resolution, where a step sees four times as many frames
 SMALL_BATCH, BATCH = 64, 16  # per process
 SHARES = {"robot": 0.6, "wide": 0.25, "asset": 0.15}  # of the batch: a robot's views are the hard ones
 PIXEL_LOSS_FROM = 0.1  # of the steps: first the latents, then also the decoded depth
