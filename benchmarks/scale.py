@@ -19,12 +19,14 @@ from merge_ros.config import EstimatorSettings, ScaleSettings
 from merge_ros.errors import ConfigurationError
 from merge_ros.estimator import DepthEstimator
 from merge_ros.evaluation.metrics import aligned_metrics
-from merge_ros.scale import RangeReturns, Returns, ScaleLock, ScaleState, make_scale
+from merge_ros.scale import REPORTED_AT, RangeReturns, Returns, ScaleLock, ScaleState, make_scale
 from merge_ros.simulation.dataset import DRIVE_SEED
 from merge_ros.simulation.drive import DriveSettings, drive
 from merge_ros.simulation.frame import Frame
 
 FPS, SIZE = 5.0, (256, 192)
+JUDGED_AT = (3.0, 5.0)  # metres, of those that the lock states its uncertainty at
+NEAR, ENOUGH = 0.15, 150  # relative, and pixels: what counts as a distance, and makes a median of it
 Depth = NDArray[np.float32]
 
 
@@ -37,18 +39,19 @@ class Score:
     aligned: list[float] = field(default_factory=list)
     frames_to_lock: list[int] = field(default_factory=list)
     states: Counter[str] = field(default_factory=Counter)
-    honest: list[float] = field(default_factory=list)  # error of the range at 3 m over its stated standard deviation
+    # Error of the range at each distance of JUDGED_AT over its stated standard deviation.
+    honest: dict[float, list[float]] = field(default_factory=lambda: {metres: [] for metres in JUDGED_AT})
 
     def row(self, name: str) -> str:
         if not self.errors:
             return f"| {name} | - | - | - | - | - | - | {self._states()} |"
         error = 100 * np.array(self.errors)
         low, middle, high = np.quantile(error, (0.05, 0.5, 0.95))
-        within = np.mean(np.abs(self.honest) < 1) if self.honest else math.nan
+        within = " and ".join(f"{np.mean(np.abs(v) < 1):.0%}" if v else "-" for v in self.honest.values())
         return (
             f"| {name} | {middle:+.1f} ({low:+.1f} to {high:+.1f}) | {np.abs(error).max():.1f} "
             f"| {np.mean(self.abs_rel):.3f} | {np.mean(self.aligned):.3f} | {np.median(self.frames_to_lock):.0f} "
-            f"| {within:.0%} | {self._states()} |"
+            f"| {within} | {self._states()} |"
         )
 
     def _states(self) -> str:
@@ -149,9 +152,11 @@ def run(frames: list[Frame], relatives: list[Depth], source: str, feed: Feed, sc
             score.errors.append(float(np.median(metres[inside] / truth[inside])) - 1)
             score.abs_rel.append(float(np.mean(np.abs(metres - truth)[inside] / truth[inside])))
             score.aligned.append(aligned_metrics(relative, truth, inside, (1e-3, 20.0)).abs_rel)
-            near = inside & (np.abs(metres - 3) < 0.45)
-            if np.count_nonzero(near) > 150:
-                score.honest.append(float(np.median((metres - truth)[near])) / estimate.sigma[1])
+            for at, errors in score.honest.items():
+                near = inside & (np.abs(metres / at - 1) < NEAR)
+                if np.count_nonzero(near) > ENOUGH:
+                    sigma = estimate.sigma[REPORTED_AT.index(at)]
+                    errors.append(float(np.median((metres - truth)[near])) / sigma)
 
 
 CASES: dict[str, tuple[str, Feed, float]] = {
@@ -163,7 +168,7 @@ CASES: dict[str, tuple[str, Feed, float]] = {
 }
 HEAD = (
     "| source | scale error of LOCKED frames in %, median (5 % to 95 %) | largest | AbsRel | AbsRel, least squares "
-    "| frames to lock | within 1 sigma at 3 m | frames in each state |\n|---|---|---|---|---|---|---|---|"
+    "| frames to lock | within 1 sigma at 3 and 5 m | frames in each state |\n|---|---|---|---|---|---|---|---|"
 )
 
 
