@@ -54,7 +54,15 @@ from merge_ros.training.folder import save_image_parts
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 SHAPE = TinyArchitecture(
-    vae_channels=(8, 8, 8), width=32, heads=2, layers=4, patch_size=2, sample_size=16, text_width=16, text_layers=1
+    vae_channels=(8, 8, 8),
+    width=32,
+    heads=2,
+    layers=4,
+    groups=4,
+    patch_size=2,
+    sample_size=16,
+    text_width=16,
+    text_layers=1,
 )
 
 
