@@ -152,7 +152,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder made by merge-ros make-dataset")
     parser.add_argument("--held-out", type=Path, nargs="*", default=[], help="data sets to measure the detector on")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
-    parser.add_argument("--steps", type=int, default=2500, help="updates (default %(default)s)")
+    parser.add_argument("--steps", type=int, default=6000, help="updates (default %(default)s)")
     parser.add_argument("--frames", type=int, help="use only the first frames of the data (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of weights and batches (default %(default)s)")
     arguments = parser.parse_args()

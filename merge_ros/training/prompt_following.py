@@ -157,9 +157,9 @@ def main() -> int:
             raise ConfigurationError(f"--count {arguments.count} must be at least 2, --rows {arguments.rows} 1")
         detector = PromptDetector.load(arguments.detector)
         generator = ImageGenerator(GeneratorSettings(model=arguments.model, keep_text_encoder=True))
-        results, grid = measure(
-            generator, detector, arguments.guidance, arguments.count, arguments.steps, arguments.rows
-        )
+        # Depth is for the grid alone: a backbone whose converters are still to be trained can be scored without.
+        rows = arguments.rows if arguments.grid else 0
+        results, grid = measure(generator, detector, arguments.guidance, arguments.count, arguments.steps, rows)
         text = json.dumps(results, indent=2)
         print(text)
         if arguments.json:

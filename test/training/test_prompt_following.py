@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,12 +15,15 @@ pytest.importorskip("mujoco", reason="rendering needs the extra 'sim'")
 
 import torch
 
+import merge_ros
 from merge_ros.evaluation.prompts import HEADS, PromptDetector, Vocabulary
 from merge_ros.generator import ImageGenerator
 from merge_ros.simulation.catalogue import OBJECT_NAMES
 from merge_ros.simulation.palette import COLOUR_NAMES
 from merge_ros.training import prompt_following
 from merge_ros.training.prompt_following import CELL, TEXT_HEIGHT, held_out_scenes, measure
+
+TINY = Path(merge_ros.__file__).parent / "merge_tiny"
 
 
 def test_scenes_are_the_same_each_time_and_say_what_they_show() -> None:
@@ -48,6 +52,22 @@ def test_every_kind_is_scored_at_every_guidance() -> None:
     assert len(str(results["model_hash"])) == 32
     rows = 2  # one of each kind
     assert grid.shape == (TEXT_HEIGHT + rows * (2 * TEXT_HEIGHT + CELL[1]), 2 * 2 * CELL[0], 3)
+
+
+def test_a_model_without_converters_is_scored_as_long_as_no_grid_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    model = tmp_path / "images_only"
+    shutil.copytree(TINY, model, ignore=shutil.ignore_patterns("depth_converters", "light_codec"))
+    PromptDetector(Vocabulary(OBJECT_NAMES, COLOUR_NAMES)).save(tmp_path / "detector.safetensors")
+    options = ["--detector", str(tmp_path / "detector.safetensors"), "--model", str(model)]
+    options += ["--guidance", "1", "--count", "2", "--steps", "2"]
+    monkeypatch.setattr(sys, "argv", ["prompt_following", *options])
+    assert prompt_following.main() == 0
+    assert "guidance 1" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["prompt_following", *options, "--grid", str(tmp_path / "grid.png")])
+    assert prompt_following.main() == 2
+    assert "depth_converters" in capsys.readouterr().err
 
 
 def test_wrong_calls(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
