@@ -13,8 +13,8 @@ from merge_ros.model.network import group_size
 def reshaped(trained: PixArtConverter, blocks: int, groups: int, ff_mult: int) -> PixArtConverter:
     """New converters that compute what trained ones do, as nearly as their shape allows.
 
-    More groups are copies, so the depth is the same bit for bit. Where a feed-forward part is narrowed, those hidden
-    units stay whose weights in and out have the largest product of norms.
+    More groups are copies: where each trained group is split evenly, the depth is the same bit for bit. Where a
+    feed-forward part is narrowed, those hidden units stay whose weights in and out have the largest product of norms.
 
     Args:
         trained: taken from, left as it is.
