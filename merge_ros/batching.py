@@ -49,7 +49,7 @@ class SharedModel:
         self, patience: float = 0.0, load: Callable[[EstimatorSettings], DepthEstimator] = DepthEstimator
     ) -> None:
         self.batches: Counter[int] = Counter()  # size of a batch -> how many there were
-        self._patience, self._load = patience, load
+        self.patience, self._load = patience, load
         self._joining = threading.Lock()
         self._members: dict[str, CameraEstimator] = {}
         self._settings: EstimatorSettings | None = None
@@ -76,7 +76,7 @@ class SharedModel:
                 )
             before = self._members.get(camera)
             if self._engine is None or (before is not None and before.engine is self._engine):
-                self._engine = _Engine(self._load(settings), self._patience, self.batches)
+                self._engine = _Engine(self._load(settings), self.patience, self.batches)
             self._settings = settings
             member = self._members[camera] = CameraEstimator(self._engine, self._leave)
             return member

@@ -70,9 +70,8 @@ class DepthNode(LifecycleNode):
         """Load the model. FAILURE, with the reason in log and diagnostics, when that is not possible."""
         settings = self._settings.settings()
         self.get_logger().info(f"loading {settings.estimator.model}")
-        estimator = WatchedEstimator(
-            lambda: self._loaded(settings.estimator), settings.stream.inference_timeout, self.get_logger().warning
-        )
+        limit = self.inference_limit(settings.stream.inference_timeout)
+        estimator = WatchedEstimator(lambda: self._loaded(settings.estimator), limit, self.get_logger().warning)
         try:
             pipeline = DepthPipeline(estimator, settings, self._transforms_for(settings))
             self._stream.configured = Configured(estimator, pipeline, DepthOutputs(self))
@@ -89,6 +88,10 @@ class DepthNode(LifecycleNode):
     def load(self, settings: EstimatorSettings) -> Estimator:
         """The model; see `DepthEstimator`."""
         return DepthEstimator(settings)
+
+    def inference_limit(self, inference_timeout: float) -> float:
+        """Seconds that an answer of the model may take; 0: no limit."""
+        return inference_timeout
 
     def _loaded(self, settings: EstimatorSettings) -> Estimator:
         """The model, ready for its first frame."""
@@ -243,7 +246,8 @@ class DepthNode(LifecycleNode):
         if self._stream.configured is not None:
             settings = self._settings.settings()
             self._mode.policy = settings.images.mode_policy
-            self._stream.configured.estimator.limit = settings.stream.inference_timeout
+            limit = self.inference_limit(settings.stream.inference_timeout)
+            self._stream.configured.estimator.limit = limit
             pipeline = self._stream.configured.pipeline
             before = pipeline.settings.camera.source
             renewed = pipeline.change(settings, self._transforms_for(settings))

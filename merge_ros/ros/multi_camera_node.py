@@ -54,6 +54,10 @@ class CameraDepthNode(DepthNode):
         """A share of the model."""
         return self._model.join(self.get_namespace(), settings)
 
+    def inference_limit(self, inference_timeout: float) -> float:
+        """See `DepthNode.inference_limit`. The wait for the other cameras' images is no inference: it comes on top."""
+        return inference_timeout and inference_timeout + self._model.patience
+
 
 class MultiCameraNode(Node):
     """Makes the depth nodes, starts them, and tells in /diagnostics how their images were batched.

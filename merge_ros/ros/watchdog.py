@@ -217,8 +217,8 @@ class WatchedEstimator:
             if left <= 0:
                 engine.give_up(answer)
                 raise InferenceTimeout(
-                    f"{what} has not come back for {now - begin:.1f} s (inference_timeout is {self.limit:g} s); its "
-                    "thread is left behind"
+                    f"{what} has not come back for {now - begin:.1f} s (the limit is {self.limit:g} s: "
+                    "inference_timeout); its thread is left behind"
                 )
             wait([answer], min(left, PULSE))
         return answer.result()

@@ -47,9 +47,16 @@ def test_a_shared_model_that_hangs_is_told_by_every_camera_and_loaded_once_anew(
     cameras = [handle_of(process, f"/{name}/merge") for name in ("front", "rear")]
     seen = rig.pictures["front"]
     times = often(1, 20)
+
+    def timeouts() -> list[DepthStatus]:
+        return [s for s in rig.statuses["front"] if s.error_code == DepthStatus.INFERENCE_TIMEOUT]
+
     taken = []
     for _ in range(times):
         rig.exchange("front", "rear")  # the first image of a size is given more time
+        hung = len(timeouts())
+        rig.exchange("front")  # waits in vain for the rear image, which is no inference
+        assert len(timeouts()) == hung
         rig.pictures["front"] = 0 * seen
         rig.told(DepthStatus.INFERENCE_TIMEOUT, "front", "rear")
         assert [camera.state() for camera in cameras] == ["active", "active"]
