@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="work folder; a run that was killed there goes on")
     parser.add_argument("--share", type=float, default=1.0, help="of every stage's steps (default %(default)s: all)")
-    parser.add_argument("--frames", type=int, default=48000, help="training frames (default %(default)s)")
+    parser.add_argument("--frames", type=int, default=72000, help="training frames (default %(default)s)")
     parser.add_argument("--held-out", type=int, default=400, help="frames to measure on (default %(default)s)")
     parser.add_argument("--processes", type=int, default=2, help="one-thread processes (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, batches and noise (default %(default)s)")
