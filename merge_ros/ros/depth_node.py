@@ -246,8 +246,7 @@ class DepthNode(LifecycleNode):
         if self._stream.configured is not None:
             settings = self._settings.settings()
             self._mode.policy = settings.images.mode_policy
-            limit = self.inference_limit(settings.stream.inference_timeout)
-            self._stream.configured.estimator.limit = limit
+            self._stream.configured.estimator.limit = self.inference_limit(settings.stream.inference_timeout)
             pipeline = self._stream.configured.pipeline
             before = pipeline.settings.camera.source
             renewed = pipeline.change(settings, self._transforms_for(settings))
