@@ -16,17 +16,17 @@ import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, PixArtAlphaPipeline, PixArtTransformer2DModel
 from transformers import AutoTokenizer, T5EncoderModel
 
-import merge_ros
-from merge_ros.config import EstimatorSettings, GenerationRequest, GeneratorSettings
+from merge_ros.config import BUNDLED_MODEL, EstimatorSettings, GenerationRequest, GeneratorSettings
 from merge_ros.errors import CheckpointError, GenerationCancelled, InputError
 from merge_ros.estimator import DepthEstimator
 from merge_ros.generator import GenerationStep, ImageGenerator
+from merge_ros.model.locate import find_model
 from merge_ros.runtime.image_engine import ImageEngine
 from merge_ros.runtime.torch_device import DTYPES
 from merge_ros.runtime.torch_engine import TorchEngine
 
 PROMPT, NEGATIVE = "a Red crate on a grey floor", "a blue ball"
-TINY = Path(merge_ros.__file__).parent / "merge_tiny"
+TINY = find_model(BUNDLED_MODEL, ())
 
 
 def plain_pipeline(folder: Path, dtype: torch.dtype = torch.float32) -> PixArtAlphaPipeline:

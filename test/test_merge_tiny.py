@@ -12,15 +12,15 @@ import pytest
 
 pytest.importorskip("torch")
 
-import merge_ros
-from merge_ros.config import EstimatorSettings
+from merge_ros.config import BUNDLED_MODEL, EstimatorSettings
 from merge_ros.estimator import DepthEstimator
 from merge_ros.model.checkpoint import load_checkpoint
 from merge_ros.model.conditioning import encode_prompt
+from merge_ros.model.locate import find_model
 from merge_ros.model.text_encoder import load_text_encoder
 from merge_ros.runtime.graph import fold_checkpoint
 
-FOLDER = Path(merge_ros.__file__).parent / "merge_tiny"
+FOLDER = find_model(BUNDLED_MODEL, ())
 SHIPPED_BYTES = 32e6  # all parts, so that the model fits into repository and wheel
 
 

@@ -9,10 +9,11 @@ import pytest
 
 pytest.importorskip("torch", reason="the weights are measured in torch, in fp32")
 
-import merge_ros
+from merge_ros.config import BUNDLED_MODEL
+from merge_ros.model.locate import find_model
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-CARD = Path(merge_ros.__file__).parent / "merge_tiny" / "README.md"
+CARD = find_model(BUNDLED_MODEL, ()) / "README.md"
 TOLERANCE = 0.02  # relative
 
 spec = importlib.util.spec_from_file_location("regression_set", REPOSITORY / "benchmarks" / "make_regression_set.py")

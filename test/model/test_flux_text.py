@@ -13,16 +13,17 @@ pytest.importorskip("transformers")
 import torch
 from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
 
+from merge_ros.config import BUNDLED_MODEL
 from merge_ros.errors import CheckpointError
-from merge_ros.model import locate
 from merge_ros.model.flux_text import TOKENS_DEV, TOKENS_SCHNELL, encode_flux_prompt
+from merge_ros.model.locate import find_model
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiny encoders with random weights; both read with merge-tiny's tokenizer."""
     model = tmp_path_factory.mktemp("text")
-    shipped = Path(locate.__file__).parent.parent / "merge_tiny" / "tokenizer"
+    shipped = find_model(BUNDLED_MODEL, ()) / "tokenizer"
     for name in ("tokenizer", "tokenizer_2"):
         shutil.copytree(shipped, model / name)
     settings = model / "tokenizer" / "tokenizer_config.json"

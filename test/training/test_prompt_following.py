@@ -15,15 +15,14 @@ pytest.importorskip("mujoco", reason="rendering needs the extra 'sim'")
 
 import torch
 
-import merge_ros
+from merge_ros.config import BUNDLED_MODEL
 from merge_ros.evaluation.prompts import HEADS, PromptDetector, Vocabulary
 from merge_ros.generator import ImageGenerator
+from merge_ros.model.locate import find_model
 from merge_ros.simulation.catalogue import OBJECT_NAMES
 from merge_ros.simulation.palette import COLOUR_NAMES
 from merge_ros.training import prompt_following
 from merge_ros.training.prompt_following import CELL, TEXT_HEIGHT, held_out_scenes, measure
-
-TINY = Path(merge_ros.__file__).parent / "merge_tiny"
 
 
 def test_scenes_are_the_same_each_time_and_say_what_they_show() -> None:
@@ -58,7 +57,9 @@ def test_a_model_without_converters_is_scored_as_long_as_no_grid_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     model = tmp_path / "images_only"
-    shutil.copytree(TINY, model, ignore=shutil.ignore_patterns("depth_converters", "light_codec"))
+    shutil.copytree(
+        find_model(BUNDLED_MODEL, ()), model, ignore=shutil.ignore_patterns("depth_converters", "light_codec")
+    )
     PromptDetector(Vocabulary(OBJECT_NAMES, COLOUR_NAMES)).save(tmp_path / "detector.safetensors")
     options = ["--detector", str(tmp_path / "detector.safetensors"), "--model", str(model)]
     options += ["--guidance", "1", "--count", "2", "--steps", "2"]
